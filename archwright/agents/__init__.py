@@ -1,0 +1,1 @@
+"""The four roles, their strategies and the graph that joins them."""

@@ -1,0 +1,1 @@
+"""Ask/tell optimisers over a search problem."""

@@ -1,0 +1,1 @@
+"""A weight-sharing supernet: training, evaluation, extraction, export."""

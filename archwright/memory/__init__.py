@@ -1,0 +1,1 @@
+"""The archive (the truth), the vector index over it, and lessons."""

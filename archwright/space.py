@@ -1,0 +1,151 @@
+"""Spaces: ordered sets of named choices, and the points in them.
+
+A *point* is a mapping from choice name to value. For computation, points are rows of
+an index array: ``indices`` has shape (points, choices), dtype int64, and the entry
+[p, c] is the position of the value in ``space.choices[c].values``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from archwright.errors import SpaceError
+
+Value = int | float | str
+Point = Mapping[str, Value]
+Indices = npt.NDArray[np.int64]
+
+
+def point_hash(*points: Point) -> str:
+    """A stable name for a point, or for several taken together: 16 hex digits."""
+    text = json.dumps([dict(sorted(point.items())) for point in points], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One named choice of a space.
+
+    ``values`` are ordered from small to large where they have an order; ``meaning``
+    says in words what the choice does, for users and for models.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    meaning: str
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise SpaceError(f"{self.name} = []: at least one value is needed")
+        if len(set(self.values)) != len(self.values):
+            raise SpaceError(f"{self.name} = {list(self.values)}: each value may stand once")
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the values are numbers, so that neighbours are alike."""
+        return not isinstance(self.values[0], str)
+
+
+@dataclass(frozen=True)
+class Space:
+    """An ordered set of named choices; its points are all combinations of their values."""
+
+    name: str
+    choices: tuple[Choice, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the choices, in order."""
+        return tuple(choice.name for choice in self.choices)
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """How many values each choice has."""
+        return tuple(len(choice.values) for choice in self.choices)
+
+    @property
+    def size(self) -> int:
+        """How many points the space has."""
+        return math.prod(self.shape)
+
+    def check(self, point: Point) -> None:
+        """Raise :class:`SpaceError` unless ``point`` lies in the space."""
+        unknown = sorted(set(point) - set(self.names))
+        if unknown:
+            raise SpaceError(
+                f"{unknown[0]}: not a choice of the {self.name} space; "
+                f"its choices are {', '.join(self.names)}"
+            )
+        for choice in self.choices:
+            if choice.name not in point:
+                raise SpaceError(f"{choice.name}: missing; allowed {list(choice.values)}")
+            if point[choice.name] not in choice.values:
+                raise SpaceError(
+                    f"{choice.name} = {point[choice.name]!r}: allowed {list(choice.values)}"
+                )
+
+    def restrict(self, allowed: Mapping[str, Sequence[Value]]) -> Space:
+        """The same space with fewer values for the named choices.
+
+        Raises :class:`SpaceError` for an unknown choice or a value that is not there.
+        """
+        unknown = sorted(set(allowed) - set(self.names))
+        if unknown:
+            raise SpaceError(
+                f"{unknown[0]}: not a choice of the {self.name} space; "
+                f"its choices are {', '.join(self.names)}"
+            )
+        choices = []
+        for choice in self.choices:
+            wanted = allowed.get(choice.name, choice.values)
+            for value in wanted:
+                if value not in choice.values:
+                    raise SpaceError(f"{choice.name} = {value!r}: allowed {list(choice.values)}")
+            kept = tuple(value for value in choice.values if value in wanted)
+            choices.append(Choice(choice.name, kept, choice.meaning, choice.unit))
+        return Space(self.name, tuple(choices))
+
+    def encode(self, points: Sequence[Point]) -> Indices:
+        """Points to indices, shape (points, choices). Points outside raise SpaceError."""
+        for point in points:
+            self.check(point)
+        rows = [[c.values.index(point[c.name]) for c in self.choices] for point in points]
+        return np.array(rows, dtype=np.int64).reshape(len(points), len(self.choices))
+
+    def decode(self, indices: Indices) -> list[dict[str, Value]]:
+        """Indices, shape (points, choices), to points."""
+        return [
+            {c.name: c.values[i] for c, i in zip(self.choices, row, strict=True)}
+            for row in indices.tolist()
+        ]
+
+    def columns(self, indices: Indices) -> dict[str, npt.NDArray[np.generic]]:
+        """Indices to one array of values per choice, each of shape (points,)."""
+        return {
+            choice.name: np.array(choice.values)[indices[:, c]]
+            for c, choice in enumerate(self.choices)
+        }
+
+    def sample(self, rng: np.random.Generator, n: int) -> Indices:
+        """``n`` points drawn uniformly, with repetition, as indices."""
+        return rng.integers(0, np.array(self.shape), size=(n, len(self.choices)), dtype=np.int64)
+
+    def enumerate(self) -> Indices:
+        """Every point, as indices of shape (size, choices); the last choice varies fastest."""
+        return np.indices(self.shape, dtype=np.int64).reshape(len(self.shape), -1).T
+
+    def describe(self) -> str:
+        """The space in words, one choice a line."""
+        return "\n".join(
+            f"{c.name} {list(c.values)}{' ' + c.unit if c.unit else ''}: {c.meaning}"
+            for c in self.choices
+        )
