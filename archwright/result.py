@@ -91,7 +91,11 @@ class Inspection:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One run, finished or stopped."""
+    """One run, finished or stopped.
+
+    ``nearest`` is the evaluated design that came closest to the constraints, where none
+    met them.
+    """
 
     run: str
     brief: Brief
@@ -118,3 +122,4 @@ class RunResult:
     images_by_split: Mapping[str, int]
     classes: int
     model_use: ModelUse
+    nearest: JudgedDesign | None = None

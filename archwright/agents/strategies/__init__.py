@@ -1,1 +1,60 @@
-"""Ask/tell optimisers over a search problem."""
+"""Ask/tell optimisers over a search problem.
+
+A strategy is made anew for every step from the run's seed and the step, told what the
+archive holds of earlier steps, and asked for a batch. It keeps nothing between steps,
+so a resumed run proposes what the uninterrupted one would have.
+
+To add one: copy ``spread.py``, name it in :data:`STRATEGIES`, and pass
+``tests/agents/strategies/test_conformance.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from archwright.agents.frontier import Pairings
+from archwright.agents.problem import History, Problem, Suggestion
+
+
+class Strategy(Protocol):
+    """An optimiser over designs.
+
+    ``ask`` returns at most ``n`` proposals of distinct networks that are in the space,
+    were never tried, and have hardware within the brief's bounds on costs. It returns
+    fewer only when it finds no more.
+    """
+
+    name: str
+
+    def tell(self, history: History) -> None:
+        """Learn what earlier steps measured. Called once, before ``ask``."""
+        ...
+
+    def ask(self, n: int) -> list[Suggestion]:
+        """Propose up to ``n`` designs, best first."""
+        ...
+
+
+STRATEGIES = ("random", "spread", "surrogate")
+
+
+def make_strategy(
+    name: str, problem: Problem, pairings: Pairings, seed: tuple[int, ...], exploration: float = 1.0
+) -> Strategy:
+    """The strategy called ``name``; all its randomness comes from ``seed``."""
+    rng = np.random.default_rng(seed)
+    if name == "random":
+        from archwright.agents.strategies.random_search import RandomSearch
+
+        return RandomSearch(problem, pairings, rng)
+    if name == "spread":
+        from archwright.agents.strategies.spread import Spread
+
+        return Spread(problem, pairings, rng)
+    if name == "surrogate":
+        from archwright.agents.strategies.surrogate import SurrogateEvolution
+
+        return SurrogateEvolution(problem, pairings, rng, exploration)
+    raise ValueError(f"strategy = {name!r}: allowed {', '.join(STRATEGIES)}")

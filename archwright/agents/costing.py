@@ -1,0 +1,125 @@
+"""Free costs: what the analytical model says of networks on hardware, without any budget.
+
+Every evaluated network can be put on every hardware. Where the hardware space has
+more points than :data:`EXHAUSTIVE`, a seeded sample of that size stands for it and
+the neighbours of the sample's best are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Literal
+
+import numpy as np
+
+from archwright.evaluators.hardware import AnalyticalModel
+from archwright.front import Floats
+from archwright.measurement import COSTS
+from archwright.space import Indices, Point, Space, Value, point_hash
+from archwright.workload import Workload
+
+EXHAUSTIVE = 65_536
+"""Hardware spaces up to this size are paired whole: about 0.1 s a network."""
+
+Costs = Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Costing:
+    """The analytical costs of any network of one space on any hardware of another."""
+
+    network_space: Space
+    hardware_space: Space
+    workload_of: Callable[[Point], Workload]
+    seed: int = 0
+
+    @cached_property
+    def _model(self) -> AnalyticalModel:
+        return AnalyticalModel()
+
+    @cached_property
+    def hardware(self) -> Indices:
+        """The hardware that networks are paired with: the space, or a seeded sample of it."""
+        if self.hardware_space.size <= EXHAUSTIVE:
+            return self.hardware_space.enumerate()
+        rng = np.random.default_rng((self.seed, self.hardware_space.size % 2**31))
+        return np.unique(self.hardware_space.sample(rng, EXHAUSTIVE), axis=0)
+
+    @cached_property
+    def _cached_workload(self) -> Callable[[tuple[tuple[str, Value], ...]], Workload]:
+        @lru_cache(maxsize=20_000)
+        def workload(items: tuple[tuple[str, Value], ...]) -> Workload:
+            return self.workload_of(dict(items))
+
+        return workload
+
+    def workloads(self, networks: Indices) -> list[Workload]:
+        """The workloads of networks, given as indices of shape (networks, choices)."""
+        return [
+            self._cached_workload(tuple(point.items()))
+            for point in self.network_space.decode(networks)
+        ]
+
+    def zip(self, networks: Indices, hardware: Indices) -> Costs:
+        """Every cost of each pair; both of shape (pairs, choices), each cost (pairs,)."""
+        if len(networks) == 0:
+            return {metric: np.zeros(0) for metric in COSTS}
+        return self._evaluate(self.workloads(networks), hardware, "zip")
+
+    def cross(self, networks: Indices, hardware: Indices) -> Costs:
+        """Every cost of every network on every hardware: each of shape (networks, hardware)."""
+        return self._evaluate(self.workloads(networks), hardware, "cross")
+
+    def everywhere(self, network: Indices) -> tuple[Indices, Costs]:
+        """One network, shape (choices,), on all of :attr:`hardware`, and what each costs."""
+        costs = self.cross(network[None, :], self.hardware)
+        return self.hardware, {metric: values[0] for metric, values in costs.items()}
+
+    def around(self, network: Indices, hardware: Indices) -> tuple[Indices, Costs]:
+        """One network on ``hardware`` and on all that differ from one of it in one step.
+
+        Nothing new where the whole space is paired already.
+        """
+        if self.hardware_space.size <= EXHAUSTIVE or len(hardware) == 0:
+            return hardware, self.zip(np.repeat(network[None, :], len(hardware), 0), hardware)
+        both = np.unique(
+            np.concatenate([hardware, neighbours(self.hardware_space, hardware)]), axis=0
+        )
+        costs = self.cross(network[None, :], both)
+        return both, {metric: values[0] for metric, values in costs.items()}
+
+    def _evaluate(
+        self, workloads: Sequence[Workload], hardware: Indices, pairing: Literal["cross", "zip"]
+    ) -> Costs:
+        columns = self.hardware_space.columns(hardware)
+        result = self._model.evaluate(workloads, columns, pairing=pairing, metrics=COSTS)
+        return {metric: np.asarray(result[metric], dtype=np.float64) for metric in COSTS}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of both spaces, for contexts and caches."""
+        return point_hash(
+            *(
+                {c.name: repr(c.values) for c in space.choices}
+                for space in (self.network_space, self.hardware_space)
+            )
+        )
+
+
+def neighbours(space: Space, rows: Indices) -> Indices:
+    """All points that differ from one of ``rows`` by one step in one choice.
+
+    Words have no order: there every other value is one step away.
+    """
+    found = []
+    for c, choice in enumerate(space.choices):
+        steps = (-1, 1) if choice.ordered else range(1, len(choice.values))
+        for step in steps:
+            moved = rows.copy()
+            moved[:, c] = moved[:, c] + step
+            if not choice.ordered:
+                moved[:, c] %= len(choice.values)
+            found.append(moved[(moved[:, c] >= 0) & (moved[:, c] < len(choice.values))])
+    return np.unique(np.concatenate(found), axis=0) if found else rows[:0]

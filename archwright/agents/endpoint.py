@@ -1,0 +1,285 @@
+"""One request to a chat-completions endpoint, and every way in which it can go wrong.
+
+Knows nothing of roles, budgets and retries: it sends once, within a time limit and a
+size limit, and gives a :class:`Completion` or raises an :class:`EndpointFault`. The
+answering server is not trusted, and the key never leaves this file except to it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, ValidationError
+
+from archwright.settings import Profile
+
+if TYPE_CHECKING:
+    import httpx2
+    import openai
+
+LARGEST_BODY_BYTES = 2_000_000
+LONGEST_CONNECT_S = 10.0
+LOOPBACK_ONLY = "ARCHWRIGHT_LOOPBACK_ONLY"
+"""Environment variable; at 1 no request leaves this machine. Set by the tests."""
+
+_SHORTEST_SECRET = 8  # shorter "keys" are placeholders such as "none"; masking them harms text
+_KEY_SHAPES = re.compile(r"\bsk-[A-Za-z0-9_\-*.]{6,}|\bBearer\s+\S+", re.IGNORECASE)
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a server answered. Token counts are None where it did not (credibly) tell."""
+
+    content: str
+    refusal: str
+    finish_reason: str
+    tokens_in: int | None
+    tokens_out: int | None
+
+
+class EndpointFault(Exception):
+    """A request that brought no completion. ``reason`` is one short line without secrets.
+
+    ``status`` is the HTTP status where there was one, ``retry_after_s`` how long the
+    server wants us to wait, ``retryable`` whether sending again may help, ``billed``
+    whether tokens may have been used.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        retryable: bool = False,
+        billed: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.retryable = retryable
+        self.billed = billed
+
+
+class _Said(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Said
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = Field(ge=0, le=10**9)
+    completion_tokens: int = Field(ge=0, le=10**9)
+
+
+class _Body(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: Any = None
+
+
+class _TooLarge(Exception):
+    """A body above LARGEST_BODY_BYTES, or compressed, so that its size is not known."""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether ``url`` names this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Endpoint:
+    """Sends requests as a profile says. Threads may share it; connections are reused."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._client: openai.OpenAI | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.profile.base_url!r}, model={self.profile.model!r})"
+
+    def scrub(self, text: str) -> str:
+        """``text`` without the key and without anything shaped like one."""
+        key = self._key()
+        if len(key) >= _SHORTEST_SECRET:
+            text = text.replace(key, "[key]")
+        return _KEY_SHAPES.sub("[key]", text)
+
+    def send(self, messages: Sequence[Message], options: Mapping[str, object]) -> Completion:
+        """One request. ``options`` are further fields of the chat-completions body.
+
+        Raises :class:`EndpointFault`, and nothing else.
+        """
+        self._check_allowed()
+        try:
+            text = self._post(messages, options)
+        except EndpointFault:
+            raise
+        except _TooLarge:
+            reason = f"enormous answer: more than {LARGEST_BODY_BYTES} bytes, or compressed"
+            raise EndpointFault(reason, billed=True) from None
+        except Exception as error:  # noqa: BLE001 - whatever the client raises, a run goes on
+            raise self._fault(error) from None
+        return _read_completion(text)
+
+    def _check_allowed(self) -> None:
+        if os.environ.get(LOOPBACK_ONLY) == "1" and not is_loopback(self.profile.base_url):
+            raise EndpointFault(f"refused: {LOOPBACK_ONLY}=1 and base_url is another machine's")
+        variable, key = self.profile.key_variable, self._key()
+        if variable and not key:
+            raise EndpointFault(f"no key: environment variable {variable} is not set")
+        if not key.isascii() or not key.isprintable():
+            raise EndpointFault(f"no key: {variable} holds characters that no key has")
+
+    def _key(self) -> str:
+        variable = self.profile.key_variable
+        return os.environ.get(variable, "").strip() if variable else ""
+
+    def _post(self, messages: Sequence[Message], options: Mapping[str, object]) -> str:
+        with self._lock:
+            if self._client is None:
+                self._client = _open_client(self.profile, self._key() or "none")
+        create: Any = self._client.chat.completions.with_raw_response.create
+        return str(create(model=self.profile.model, messages=list(messages), **options).text)
+
+    def _fault(self, error: Exception) -> EndpointFault:
+        """The fault that an exception of the client stands for."""
+        import httpx2
+        import openai
+
+        unsent = isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+        if isinstance(error, openai.APITimeoutError) and not unsent:
+            # Not sent again: a second time-out would only double what the step waits.
+            return EndpointFault(f"time-out after {self.profile.timeout_s:g} s", billed=True)
+        if isinstance(error, openai.APIStatusError):
+            status = error.status_code
+            said = _one_line(self.scrub(_server_words(error)))
+            return EndpointFault(
+                f"HTTP {status}: {said}" if said else f"HTTP {status}",
+                status=status,
+                retry_after_s=_retry_after_s(error.response.headers),
+                retryable=status == 429 or status >= 500,
+            )
+        if isinstance(error, openai.APIConnectionError):
+            reason = "could not connect" if unsent else "connection dropped"
+            return EndpointFault(reason, retryable=True, billed=not unsent)
+        return EndpointFault(f"request failed: {type(error).__name__}")
+
+
+def _open_client(profile: Profile, key: str) -> openai.OpenAI:
+    """A client with explicit limits, which takes nothing from OPENAI_* variables."""
+    import openai
+
+    http_client = openai.DefaultHttpxClient(
+        follow_redirects=False,  # a redirect would carry the prompt to another host
+        trust_env=not is_loopback(profile.base_url),  # no proxy between us and ourselves
+        event_hooks={"response": [_response_guard(profile.timeout_s)]},
+    )
+    client = openai.OpenAI(
+        base_url=profile.base_url,
+        api_key=key,
+        default_headers={"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"},
+        timeout=openai.Timeout(
+            profile.timeout_s, connect=min(profile.timeout_s, LONGEST_CONNECT_S)
+        ),
+        max_retries=0,  # retries are the port's: they count in budgets and wait with bounds
+        http_client=http_client,
+    )
+    client.organization = client.project = None
+    return client
+
+
+def _response_guard(timeout_s: float) -> Callable[[httpx2.Response], None]:
+    """A hook that bounds the size of every body and the time that it may trickle in."""
+    import httpx2
+
+    class BoundedStream(httpx2.SyncByteStream):
+        def __init__(self, stream: httpx2.SyncByteStream) -> None:
+            self._stream = stream
+
+        def __iter__(self) -> Iterator[bytes]:
+            received, deadline = 0, time.monotonic() + timeout_s
+            for chunk in self._stream:
+                received += len(chunk)
+                if received > LARGEST_BODY_BYTES:
+                    raise _TooLarge
+                if time.monotonic() > deadline:
+                    raise httpx2.ReadTimeout("the body trickled in too slowly")
+                yield chunk
+
+        def close(self) -> None:
+            self._stream.close()
+
+    def guard(response: httpx2.Response) -> None:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise _TooLarge  # we asked for plain bytes: unpacked it could have any size
+        assert isinstance(response.stream, httpx2.SyncByteStream)
+        response.stream = BoundedStream(response.stream)
+
+    return guard
+
+
+def _read_completion(text: str) -> Completion:
+    """A completion from a response body; extra fields are ignored."""
+    try:
+        body = _Body.model_validate_json(text)
+    except ValidationError:
+        raise EndpointFault("the server's answer is not a chat completion", billed=True) from None
+    choice = body.choices[0]
+    try:
+        usage = _Usage.model_validate(body.usage)
+    except ValidationError:
+        usage = None
+    return Completion(
+        content=choice.message.content or "",
+        refusal=choice.message.refusal or "",
+        finish_reason=choice.finish_reason or "",
+        tokens_in=usage.prompt_tokens if usage else None,
+        tokens_out=usage.completion_tokens if usage else None,
+    )
+
+
+def _server_words(error: openai.APIStatusError) -> str:
+    """What the server said about an error status."""
+    if isinstance(error.body, dict):
+        return str(error.body.get("message") or "")
+    return error.response.text if "json" in error.response.headers.get("content-type", "") else ""
+
+
+def _one_line(text: str, longest: int = 200) -> str:
+    """``text`` as one printable line of bounded length."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:10_000]).split())
+    return line if len(line) <= longest else line[: longest - 3] + "..."
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The wait that a server asks for, in seconds; the header holds seconds or a date."""
+    value = headers.get("retry-after", "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

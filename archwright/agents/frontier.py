@@ -1,0 +1,128 @@
+"""The front of a search, kept up to date as networks are evaluated.
+
+An evaluated network is paired with all hardware; what survives its own cost front
+competes with the rest. Pairings are exact and free, so they are computed once per
+network and remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from archwright.agents.costing import Costs
+from archwright.agents.problem import Evaluated, Problem
+from archwright.front import Floats, non_dominated
+from archwright.measurement import COSTS
+from archwright.space import Indices
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """One network on the hardware where it is worth most: its own cost front.
+
+    ``hardware`` has shape (pairs, choices); each cost has shape (pairs,).
+    """
+
+    hardware: Indices
+    costs: Costs
+
+    def __len__(self) -> int:
+        return len(self.hardware)
+
+
+class Pairings:
+    """Remembers the pairing of each network. A pure function of the problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._known: dict[bytes, Pairing] = {}
+
+    def of(self, network: Indices) -> Pairing:
+        """The affordable, mutually non-dominated hardware for one network row."""
+        found = self._known.get(network.tobytes())
+        if found is None:
+            costing = self._problem.costing
+            pairing = self._best(*costing.everywhere(network))
+            found = self._best(*costing.around(network, pairing.hardware))
+            self._known[network.tobytes()] = found
+        return found
+
+    def _best(self, hardware: Indices, costs: Costs) -> Pairing:
+        affordable = np.flatnonzero(self._problem.affordable(costs))
+        if len(affordable) and self._problem.cost_objectives:
+            losses = np.log(
+                np.stack([costs[m][affordable] for m in self._problem.cost_objectives], axis=-1)
+            )
+            affordable = affordable[non_dominated(losses)]
+        elif len(affordable):  # accuracy alone: any hardware will do, so the least energy
+            affordable = affordable[[int(np.argmin(costs["energy_uj"][affordable]))]]
+        return Pairing(hardware[affordable], {m: costs[m][affordable] for m in COSTS})
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """A design on the front: which evaluated network, on which hardware, at which costs."""
+
+    evaluated: Evaluated
+    hardware: Indices
+    costs: dict[str, float]
+
+
+class Frontier:
+    """The non-dominated feasible designs so far and their hypervolume."""
+
+    def __init__(self, problem: Problem, pairings: Pairings) -> None:
+        self._problem = problem
+        self._pairings = pairings
+        objectives = len(problem.score.metrics)
+        self.losses: Floats = np.zeros((0, objectives))
+        self._owners: list[tuple[Evaluated, int]] = []
+
+    def add(self, evaluated: Sequence[Evaluated]) -> None:
+        """Let evaluated networks compete on every hardware that suits them."""
+        losses, owners = [self.losses], list(self._owners)
+        for network in evaluated:
+            pairing = self._pairings.of(network.row)
+            accuracy = np.full(len(pairing), network.accuracy)
+            if not len(pairing) or not self._problem.accurate(accuracy).all():
+                continue
+            losses.append(self._problem.losses(accuracy, pairing.costs))
+            owners.extend((network, position) for position in range(len(pairing)))
+        together = np.concatenate(losses)
+        kept = np.flatnonzero(non_dominated(together))
+        self.losses = together[kept]
+        self._owners = [owners[k] for k in kept]
+
+    @property
+    def hypervolume(self) -> float:
+        """The share of the unit cube that the front dominates."""
+        return self._problem.score.hypervolume(self.losses)
+
+    def points(self) -> list[FrontPoint]:
+        """The designs on the front, best accuracy first, then by their losses."""
+        points = []
+        order = sorted(
+            range(len(self._owners)),
+            key=lambda k: (-self._owners[k][0].accuracy, tuple(self.losses[k].tolist())),
+        )
+        for k in order:
+            evaluated, position = self._owners[k]
+            pairing = self._pairings.of(evaluated.row)
+            costs = {metric: float(values[position]) for metric, values in pairing.costs.items()}
+            points.append(FrontPoint(evaluated, pairing.hardware[position], costs))
+        return points
+
+
+def hypervolume_curve(
+    problem: Problem, pairings: Pairings, evaluated: Sequence[Evaluated]
+) -> list[float]:
+    """The hypervolume after each evaluation, in order."""
+    frontier = Frontier(problem, pairings)
+    curve = []
+    for network in evaluated:
+        frontier.add([network])
+        curve.append(frontier.hypervolume)
+    return curve

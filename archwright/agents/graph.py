@@ -1,0 +1,362 @@
+"""The four agents as a LangGraph state machine.
+
+    planner -> proposer -> critic -> evaluator -> lessons -> planner ... -> end
+                  ^           |
+                  +-- revise -+
+
+The state holds counters, the plan and keys only; designs live in the archive. A step
+reads the archive's rows of earlier steps, and what a node has written for its own step
+is used again instead of being made anew: so a node that runs twice (after a kill) does
+its work once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from archwright.agents.critic import Critic, Situation
+from archwright.agents.evaluator import EvaluatorMind, Laboratory
+from archwright.agents.frontier import Frontier, FrontPoint, Pairings
+from archwright.agents.limits import Spent
+from archwright.agents.minds import Note
+from archwright.agents.planner import OPENING, PHASES, ChangePhase, Planner, Progress, Stop
+from archwright.agents.problem import Evaluated, History, Problem
+from archwright.agents.proposer import Proposer, Request
+from archwright.agents.recollection import Recollection
+from archwright.brief import Brief
+from archwright.design import Design, Origin
+from archwright.events import Event, EventLog
+from archwright.measurement import Outcome
+from archwright.memory.archive import Archive
+from archwright.memory.lessons import Lesson, add_lessons, read_lessons
+from archwright.memory.records import Proposal, Verdict
+from archwright.space import Value
+
+ATTEMPTS = 2
+"""A batch of which the critic accepts less than half is sent back once."""
+
+
+class State(TypedDict):
+    """What LangGraph keeps between nodes."""
+
+    step: int
+    phase: str
+    rounds_in_phase: int
+    wanted: int
+    attempt: int
+    accepted: list[str]
+    empty_rounds: int
+    hypervolumes: list[float]
+    seconds: float
+    spent: dict[str, float]
+    stop: str
+
+
+def first_state() -> State:
+    """The state before the first step."""
+    return State(
+        step=0,
+        phase="",
+        rounds_in_phase=0,
+        wanted=0,
+        attempt=0,
+        accepted=[],
+        empty_rounds=0,
+        hypervolumes=[],
+        seconds=0.0,
+        spent={},
+        stop="",
+    )
+
+
+@dataclass
+class Clock:
+    """Seconds that a run has worked, over all its processes."""
+
+    before: float = 0.0
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self.before + time.monotonic() - self.since
+
+
+@dataclass(frozen=True)
+class Team:
+    """The four minds and what they work with."""
+
+    run: str
+    brief: Brief
+    problem: Problem
+    pairings: Pairings
+    archive: Archive
+    laboratory: Laboratory
+    events: EventLog
+    clock: Clock
+    planner: Planner
+    proposer: Proposer
+    critic: Critic
+    evaluator: EvaluatorMind
+    recollection: Recollection
+    conditions: Mapping[str, Value]
+    note: Note
+    model_spent: Callable[[], Spent]
+
+    def history(self, before_step: int) -> History:
+        """What a step may know of measurements: those of the steps before it."""
+        archived = self.archive.evaluated_networks(
+            self.run, before_step=before_step, context=self.laboratory.accuracy.context
+        )
+        space = self.problem.network_space
+        evaluated = tuple(
+            Evaluated(
+                e.network_key, e.design, space.encode([e.network])[0], e.accuracy.value, e.step
+            )
+            for e in archived
+        )
+        failed = {f.subject for f in self.archive.failures(self.run, before_step=before_step)}
+        tried = {e.key for e in evaluated} | failed | self._rejected(before_step)
+        return History(evaluated, frozenset(tried))
+
+    def _rejected(self, before_step: int) -> set[str]:
+        """Networks that earlier steps turned away for good: no hardware can save them."""
+        return {
+            proposal.design.network_key
+            for proposal in self.archive.proposals(self.run, before_step=before_step)
+            if proposal.review and proposal.review.verdict is Verdict.REJECT
+        }
+
+    def spent(self, before_step: int | None = None) -> int:
+        """Evaluations that count against the budget: paid accuracy measurements and failures."""
+        return self.archive.recorded_evaluations(self.run, before_step=before_step) + len(
+            self.archive.failures(self.run, before_step=before_step)
+        )
+
+    def frontier(self, history: History) -> Frontier:
+        """The front of what was evaluated."""
+        frontier = Frontier(self.problem, self.pairings)
+        frontier.add(history.evaluated)
+        return frontier
+
+    def lessons(self, before_step: int) -> tuple[str, ...]:
+        """What earlier steps and other runs taught, this run's first."""
+        own = read_lessons(self.archive, self.run, before_step=before_step)
+        return (*(lesson.text for lesson in own), *self.recollection.lessons)
+
+    def design_of(self, point: FrontPoint) -> Design:
+        """A front's point as a design: an evaluated network on hardware that suits it."""
+        network = self.problem.network_space.decode(point.evaluated.row[None])[0]
+        hardware = self.problem.hardware_space.decode(point.hardware[None])[0]
+        reason = "its network was evaluated; this hardware suits it (costs are free and exact)"
+        return Design(network, hardware, Origin("pairing", reason, (point.evaluated.design,)))
+
+
+class Nodes:
+    """The nodes of the graph, as methods over one team."""
+
+    def __init__(self, team: Team) -> None:
+        self._team = team
+
+    def planner(self, state: State) -> dict[str, Any]:
+        """Decide whether and how the next round goes."""
+        team = self._team
+        progress = Progress(
+            step=state["step"],
+            phase=state["phase"],
+            rounds_in_phase=state["rounds_in_phase"],
+            evaluations=team.spent(before_step=state["step"]),
+            seconds=max(state["seconds"], team.clock.seconds),
+            empty_rounds=state["empty_rounds"],
+            hypervolumes=tuple(state["hypervolumes"]),
+        )
+        plan = team.planner.next(team.brief, progress)
+        if isinstance(plan, Stop):
+            team.note(state["step"], "planner", "rules", "stop", plan.reason)
+            return {"stop": plan.reason, "seconds": progress.seconds}
+        phase, rounds = state["phase"], state["rounds_in_phase"] + 1
+        if isinstance(plan, ChangePhase):
+            phase, rounds = plan.phase.name, 1
+            team.note(state["step"], "planner", team.planner.mind, f"phase {phase}", plan.reason)
+        return {
+            "phase": phase,
+            "rounds_in_phase": rounds,
+            "wanted": plan.designs,
+            "attempt": 0,
+            "accepted": [],
+            "seconds": progress.seconds,
+        }
+
+    def proposer(self, state: State) -> dict[str, Any]:
+        """Write a batch of designs into the archive, unless this attempt's is there."""
+        team, step, attempt = self._team, state["step"], state["attempt"]
+        if any(p.attempt == attempt for p in team.archive.proposals(team.run, step)):
+            return {}
+        history = team.history(step)
+        this_step = {p.design.network_key for p in team.archive.proposals(team.run, step)}
+        request = Request(
+            step=step,
+            attempt=attempt,
+            phase=PHASES[state["phase"]],
+            designs=state["wanted"] - len(state["accepted"]),
+            history=History(history.evaluated, history.tried | this_step),
+            frontier=team.frontier(history),
+            recalled=team.recollection.designs if state["phase"] == OPENING.name else (),
+            lessons=team.lessons(step),
+        )
+        team.archive.add_proposals(team.run, step, attempt, team.proposer.propose(request))
+        return {}
+
+    def critic(self, state: State) -> dict[str, Any]:
+        """Review this attempt's batch; what stands is accepted."""
+        team, step, attempt = self._team, state["step"], state["attempt"]
+        batch = self._attempt(step, attempt)
+        if any(proposal.review is None for proposal in batch):
+            history = team.history(step)
+            earlier = {p.design.network_key for a in range(attempt) for p in self._attempt(step, a)}
+            situation = Situation(
+                step, History(history.evaluated, history.tried | earlier), team.frontier(history)
+            )
+            reviews = team.critic.review([p.design for p in batch], situation)
+            team.archive.review(team.run, step, attempt, reviews)
+            batch = self._attempt(step, attempt)
+        accepted = list(state["accepted"])
+        for proposal in batch:
+            review = proposal.review
+            if review is None:
+                continue
+            if review.verdict is Verdict.ACCEPT:
+                accepted.append(proposal.design.key)
+            elif review.verdict is Verdict.REPAIR and review.replacement is not None:
+                accepted.append(review.replacement.key)
+        self._tell("reviewed", step, label=str(attempt), rejected=self._rejected())
+        return {"accepted": accepted, "attempt": attempt + 1}
+
+    def evaluator(self, state: State) -> dict[str, Any]:
+        """Measure what was accepted; put every measured network on every hardware."""
+        team, step = self._team, state["step"]
+        found = [team.archive.design(team.run, key) for key in state["accepted"]]
+        designs = [design for design in found if design is not None]
+        team.laboratory.cost(step, designs)
+        team.laboratory.measure(
+            step,
+            designs,
+            team.evaluator.plan(step, designs) if designs else [],
+            lambda design, outcome: self._measured(step, design, outcome),
+            lambda: team.clock.seconds >= team.brief.budget.hours * 3600,
+        )
+        history = team.history(step + 1)
+        frontier = team.frontier(history)
+        paired = [team.design_of(point) for point in frontier.points()]
+        archived = {d.key for d in team.archive.designs(team.run, before_step=step).designs}
+        new = [design for design in paired if design.key not in archived]
+        team.laboratory.cost(step, new, position=len(designs))
+        team.archive.add_workloads(self._workloads(designs))
+        hypervolume = frontier.hypervolume
+        self._tell(
+            "round",
+            step,
+            hypervolume=hypervolume,
+            evaluated=team.spent(),
+            part=state["phase"],
+            detail=f"round {step + 1}",
+            best=_best_in_words(frontier),
+            front=len(paired),
+        )
+        return {
+            "step": step + 1,
+            "hypervolumes": [*state["hypervolumes"], hypervolume],
+            "empty_rounds": 0 if designs else state["empty_rounds"] + 1,
+            "seconds": team.clock.seconds,
+        }
+
+    def lessons(self, state: State) -> dict[str, Any]:
+        """Let the critic write down what the measurements teach by now."""
+        team, step = self._team, state["step"] - 1
+        findings = team.critic.lessons(team.history(step + 1))
+        lessons = [
+            Lesson(f.text, {**team.conditions, "choice": f.claim}, f.evidence) for f in findings
+        ]
+        known = {
+            dict(k.conditions).get("choice")
+            for k in read_lessons(team.archive, team.run, before_step=step)
+        }
+        new = [lesson for lesson in lessons if lesson.conditions["choice"] not in known]
+        add_lessons(team.archive, team.run, step, new)
+        return {"spent": vars(team.model_spent())}
+
+    def _attempt(self, step: int, attempt: int) -> list[Proposal]:
+        proposals = self._team.archive.proposals(self._team.run, step)
+        return [proposal for proposal in proposals if proposal.attempt == attempt]
+
+    def _rejected(self) -> int:
+        return sum(self._team.archive.rejections(self._team.run).values())
+
+    def _workloads(self, designs: list[Design]) -> dict[str, Any]:
+        problem = self._team.problem
+        if not designs:
+            return {}
+        rows = problem.network_space.encode([design.network for design in designs])
+        return {
+            design.network_key: workload
+            for design, workload in zip(designs, problem.costing.workloads(rows), strict=True)
+        }
+
+    def _measured(self, step: int, design: Design, outcome: Outcome) -> None:
+        team = self._team
+        spent = team.spent()
+        budget = team.brief.budget
+        seconds = team.clock.seconds
+        per_evaluation = seconds / max(spent, 1)
+        left = min(per_evaluation * (budget.evaluations - spent), budget.hours * 3600 - seconds)
+        data: dict[str, Any] = {"evaluated": spent, "seconds_left": round(left, 1)}
+        if outcome.failure is not None:
+            data |= {"failed": len(team.archive.failures(team.run)), "why": outcome.failure.reason}
+        else:
+            data["accuracy"] = outcome.measurements[0].value
+        team.events.record(
+            Event("evaluated", step, design.key, {**data, "origin": design.origin.proposer})
+        )
+
+    def _tell(self, kind: str, step: int, label: str = "", **data: Any) -> None:
+        self._team.events.record(Event(kind, step, label, data))
+
+
+def _best_in_words(frontier: Frontier) -> str:
+    points = frontier.points()
+    if not points:
+        return "none feasible yet"
+    return f"accuracy {points[0].evaluated.accuracy:.3f}, {len(points)} designs on the front"
+
+
+def build_graph(team: Team) -> Any:
+    """The uncompiled StateGraph over a team."""
+    from langgraph.graph import END, START, StateGraph
+
+    nodes = Nodes(team)
+
+    def after_planner(state: State) -> str:
+        return END if state["stop"] else "proposer"
+
+    def after_critic(state: State) -> str:
+        poor = len(state["accepted"]) * 2 < state["wanted"]
+        return "proposer" if poor and state["attempt"] < ATTEMPTS else "evaluator"
+
+    graph = StateGraph(State)
+    graph.add_node("planner", nodes.planner)
+    graph.add_node("proposer", nodes.proposer)
+    graph.add_node("critic", nodes.critic)
+    graph.add_node("evaluator", nodes.evaluator)
+    graph.add_node("lessons", nodes.lessons)
+    graph.add_edge(START, "planner")
+    graph.add_conditional_edges("planner", after_planner, {"proposer": "proposer", END: END})
+    graph.add_edge("proposer", "critic")
+    graph.add_conditional_edges(
+        "critic", after_critic, {"proposer": "proposer", "evaluator": "evaluator"}
+    )
+    graph.add_edge("evaluator", "lessons")
+    graph.add_edge("lessons", "planner")
+    return graph

@@ -1,0 +1,218 @@
+"""The proposer: a batch of designs from an optimiser, from memory, and from a model.
+
+A model sees the optimiser's batch and may override up to :data:`MODEL_SHARE` of it
+(a hybrid in which the model overrides about 30% of the trials wins, at 80% it degrades:
+arXiv 2603.24647).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from archwright.agents.frontier import Frontier, FrontPoint, Pairings
+from archwright.agents.minds import Minded, Note
+from archwright.agents.model import ModelPort
+from archwright.agents.planner import Phase
+from archwright.agents.problem import History, Problem, fits
+from archwright.agents.recollection import RecalledDesign
+from archwright.agents.strategies import make_strategy
+from archwright.agents.strategies.common import balanced_hardware
+from archwright.design import Design, Origin
+from archwright.space import Choice, Value
+
+MODEL_SHARE = 0.3
+RECALLED_SHARE = 1 / 3
+"""The share of an opening that past designs may take: the rest stays a spread of its own."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a proposer is asked, and what it may know."""
+
+    step: int
+    attempt: int
+    phase: Phase
+    designs: int
+    history: History
+    frontier: Frontier
+    recalled: tuple[RecalledDesign, ...] = ()
+    lessons: tuple[str, ...] = ()
+
+
+class Proposer(Protocol):
+    """Proposes a batch of designs."""
+
+    def propose(self, request: Request) -> list[Design]:
+        """Up to ``request.designs`` designs with their origins."""
+        ...
+
+
+class RuleBasedProposer:
+    """The phase's strategy, after past designs that fit the brief have had their share."""
+
+    def __init__(self, problem: Problem, pairings: Pairings, seed: int) -> None:
+        self._problem, self._pairings, self._seed = problem, pairings, seed
+
+    def propose(self, request: Request) -> list[Design]:
+        """Recalled designs first (in an opening), then the strategy's."""
+        from_memory = self._recalled(request)
+        tried = request.history.tried | {design.network_key for design in from_memory}
+        strategy = make_strategy(
+            request.phase.strategy,
+            self._problem,
+            self._pairings,
+            (self._seed, request.step, request.attempt),
+            request.phase.exploration,
+        )
+        strategy.tell(History(request.history.evaluated, frozenset(tried)))
+        proposals = strategy.ask(request.designs - len(from_memory))
+        if not proposals:
+            return from_memory
+        networks = self._problem.networks(np.stack([p.network for p in proposals]))
+        hardware = self._problem.hardware_space.decode(np.stack([p.hardware for p in proposals]))
+        designs = [
+            Design(network, device, Origin(f"rules/{strategy.name}", p.reason, p.parents))
+            for network, device, p in zip(networks, hardware, proposals, strict=True)
+        ]
+        return [*from_memory, *designs]
+
+    def _recalled(self, request: Request) -> list[Design]:
+        """Recalled networks of this space on the hardware that suits them under this brief."""
+        designs: list[Design] = []
+        for recalled in request.recalled:
+            if len(designs) >= int(request.designs * RECALLED_SHARE):
+                break
+            if not fits(self._problem.network_space, recalled.network):
+                continue
+            row = self._problem.network_space.encode([recalled.network])[0]
+            pairing = self._pairings.of(row)
+            if len(pairing) == 0:
+                continue
+            best = balanced_hardware(self._problem, pairing)
+            hardware = self._problem.hardware_space.decode(best[None])[0]
+            reason = (
+                f"recalled from run {recalled.run} (similarity {recalled.similarity:.2f}), "
+                "its hardware chosen anew"
+            )
+            origin = Origin("memory", reason, recalled=(recalled.key,))
+            design = Design(dict(recalled.network), hardware, origin)
+            known = request.history.tried | {d.network_key for d in designs}
+            if design.network_key not in known:
+                designs.append(design)
+        return designs
+
+
+class Change(BaseModel):
+    """A choice and the position of its new value among the allowed values, from 0."""
+
+    choice: str = Field(max_length=64)
+    position: int = Field(ge=0, le=63)
+
+
+class Override(BaseModel):
+    """Replace one design of the batch by a changed copy of it."""
+
+    design: int = Field(ge=0, le=63, description="number of the design in the batch")
+    changes: list[Change] = Field(min_length=1, max_length=12)
+    rationale: str = Field(max_length=300)
+
+
+class ProposerAnswer(BaseModel):
+    """The overrides; an empty list keeps the optimiser's batch."""
+
+    overrides: list[Override] = Field(max_length=16)
+
+
+class ModelProposer(Minded):
+    """The rules' batch, of which a model may override a share with edited designs."""
+
+    role = "proposer"
+    instructions = (
+        "You improve a batch of designs, each a neural network on an accelerator, that an "
+        "optimiser proposes. Override a design only where your knowledge of networks and "
+        "hardware says that the changed one will be better: higher accuracy at equal cost, or "
+        "a cost level that nothing covers yet. Name each change by its choice and the position "
+        "of the new value in the list of allowed values, counted from 0. Give the rationale in "
+        "one sentence. Metrics are measured afterwards; do not state any."
+    )
+
+    def __init__(
+        self, rules: RuleBasedProposer, problem: Problem, port: ModelPort, note: Note
+    ) -> None:
+        super().__init__(port, note)
+        self._rules, self._problem = rules, problem
+
+    def propose(self, request: Request) -> list[Design]:
+        """The batch after the model's overrides; the critic judges those like any other."""
+        batch = self._rules.propose(request)
+        allowed = int(np.ceil(MODEL_SHARE * len(batch)))
+        if not batch:
+            return batch
+        answer = self.ask(request.step, self._context(request, batch, allowed), ProposerAnswer)
+        for override in (answer.overrides if answer else [])[:allowed]:
+            if override.design >= len(batch):
+                continue
+            batch[override.design] = self._edited(batch[override.design], override)
+        return batch
+
+    def _edited(self, design: Design, override: Override) -> Design:
+        """The design with the model's changes; those outside the space are left out."""
+        network, hardware = dict(design.network), dict(design.hardware)
+        for change in override.changes:
+            for point, space in (
+                (network, self._problem.network_space),
+                (hardware, self._problem.hardware_space),
+            ):
+                for choice in space.choices:
+                    if choice.name == change.choice and change.position < len(choice.values):
+                        point[choice.name] = choice.values[change.position]
+        origin = Origin(self.mind, override.rationale, (design.key,), design.origin.recalled)
+        return Design(network, hardware, origin)
+
+    def _context(self, request: Request, batch: Sequence[Design], allowed: int) -> str:
+        spaces = (self._problem.network_space, self._problem.hardware_space)
+        front = [
+            f"accuracy {point.evaluated.accuracy:.3f} "
+            + " ".join(f"{m} {point.costs[m]:.3g}" for m in self._problem.cost_objectives)
+            + " "
+            + _values(self._problem.network_space.choices, point.evaluated.row.tolist())
+            for point in _thinned(request.frontier.points(), 12)
+        ]
+        numbered = [
+            f"{number}: "
+            + " ".join(f"{name}={value}" for name, value in {**d.network, **d.hardware}.items())
+            + f" ({d.origin.reason})"
+            for number, d in enumerate(batch)
+        ]
+        return "\n".join(
+            [
+                *(space.describe() for space in spaces),
+                f"objectives: {', '.join(self._problem.score.metrics)}",
+                "measured designs on the front:",
+                *(front or ["none yet"]),
+                "lessons of earlier rounds and runs:",
+                *(request.lessons or ("none yet",)),
+                f"phase: {request.phase.name}: {request.phase.meaning}",
+                f"the batch, of which you may override at most {allowed}:",
+                *numbered,
+            ]
+        )
+
+
+def _values(choices: Sequence[Choice], row: Sequence[int]) -> str:
+    pairs: list[tuple[str, Value]] = [
+        (choice.name, choice.values[i]) for choice, i in zip(choices, row, strict=True)
+    ]
+    return " ".join(f"{name}={value}" for name, value in pairs)
+
+
+def _thinned(items: Sequence[FrontPoint], most: int) -> list[FrontPoint]:
+    """At most ``most`` of ``items``, evenly spaced."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(k)] for k in np.linspace(0, len(items) - 1, most)]

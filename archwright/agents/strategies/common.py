@@ -1,0 +1,54 @@
+"""What strategies share: drawing new networks, and choosing the hardware to propose."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+
+from archwright.agents.frontier import Pairing
+from archwright.agents.problem import Problem
+from archwright.space import Indices, Space, point_hash
+
+
+def network_keys(space: Space, rows: Indices) -> list[str]:
+    """The keys of networks, given as rows of indices."""
+    return [point_hash(point) for point in space.decode(rows)]
+
+
+def untried(space: Space, rows: Indices, tried: Collection[str]) -> Indices:
+    """The rows that are neither tried nor repeated, in their order."""
+    kept, seen = [], set(tried)
+    for position, key in enumerate(network_keys(space, rows)):
+        if key not in seen:
+            seen.add(key)
+            kept.append(position)
+    return rows[kept]
+
+
+def draw_untried(
+    space: Space, rng: np.random.Generator, tried: Collection[str], patience: int = 20
+) -> Iterator[Indices]:
+    """Untried networks, uniformly, each once; ends when the space seems exhausted.
+
+    Spaces of up to 4,096 points are shuffled whole, so that their last point is found.
+    """
+    if space.size <= 4096:
+        rows = space.enumerate()
+        yield from untried(space, rows[rng.permutation(len(rows))], tried)
+        return
+    seen, misses = set(tried), 0
+    while misses < patience:
+        fresh = untried(space, space.sample(rng, 64), seen)
+        misses = 0 if len(fresh) else misses + 1
+        seen.update(network_keys(space, fresh))
+        yield from fresh
+
+
+def balanced_hardware(problem: Problem, pairing: Pairing) -> Indices:
+    """The hardware of a pairing that compromises best between the cost objectives."""
+    if len(pairing) == 1 or not problem.cost_objectives:
+        return np.asarray(pairing.hardware[0])
+    losses = problem.losses(np.zeros(len(pairing)), pairing.costs)
+    columns = [i for i, m in enumerate(problem.score.metrics) if m != "accuracy"]
+    return np.asarray(pairing.hardware[int(np.argmin((losses[:, columns] ** 2).sum(axis=1)))])

@@ -1,0 +1,240 @@
+"""Surrogate-assisted evolution: the rule-based proposer's strategy.
+
+Hardware costs are exact and free, so only accuracy is learned. NSGA-II (Deb et al.
+2002, through pymoo) evolves whole designs against predicted accuracy and exact costs;
+the batch is then chosen greedily by expected hypervolume improvement, where each
+candidate network is credited with every hardware it could be paired with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from archwright.agents.frontier import Frontier, Pairing, Pairings
+from archwright.agents.problem import Evaluated, History, Problem, Suggestion
+from archwright.agents.strategies.accuracy_model import AccuracyModel, Prediction
+from archwright.agents.strategies.common import draw_untried, untried
+from archwright.agents.strategies.spread import Spread, draw_scaled
+from archwright.front import Floats, non_dominated
+from archwright.space import Indices
+
+FEWEST_TO_LEARN_FROM = 4
+POPULATION = 80
+GENERATIONS = 25
+PANEL = 192
+"""Hardware points that candidates are paired with while they are compared."""
+CANDIDATES = 96
+
+
+class SurrogateEvolution:
+    """NSGA-II on a learned accuracy and exact costs; greedy expected hypervolume gain.
+
+    ``exploration`` scales the predicted standard deviation: 1 trusts it, 0 ignores it.
+    """
+
+    name = "surrogate"
+
+    def __init__(
+        self, problem: Problem, pairings: Pairings, rng: np.random.Generator, exploration: float
+    ) -> None:
+        self._problem, self._pairings, self._rng = problem, pairings, rng
+        self._exploration = exploration
+        self._history = History()
+
+    def tell(self, history: History) -> None:
+        """Remember what was measured and tried."""
+        self._history = history
+
+    def ask(self, n: int) -> list[Suggestion]:
+        """Up to ``n`` designs with the largest expected gain, each after the ones before."""
+        if len(self._history.evaluated) < FEWEST_TO_LEARN_FROM:
+            opening = Spread(self._problem, self._pairings, self._rng)
+            opening.tell(self._history)
+            return opening.ask(n)
+        model = AccuracyModel(self._problem)
+        model.fit(self._history.evaluated)
+        frontier = Frontier(self._problem, self._pairings)
+        frontier.add(self._history.evaluated)
+        population = self._evolve(model, frontier)
+        candidates = self._candidates(population, frontier)
+        if len(candidates) == 0:
+            return []
+        panel = self._panel(population, frontier)
+        return self._choose(candidates, panel, model.predict(candidates), frontier, n)
+
+    def _evolve(self, model: AccuracyModel, frontier: Frontier) -> Indices:
+        """The final population of NSGA-II, shape (designs, network + hardware choices)."""
+        from pymoo.algorithms.moo.nsga2 import NSGA2
+        from pymoo.operators.crossover.sbx import SBX
+        from pymoo.operators.mutation.pm import PM
+        from pymoo.operators.repair.rounding import RoundingRepair
+        from pymoo.optimize import minimize
+
+        start = self._first_population(frontier)
+        algorithm = NSGA2(
+            pop_size=len(start),
+            sampling=start,
+            crossover=SBX(prob=0.9, eta=5, vtype=float, repair=RoundingRepair()),
+            mutation=PM(eta=5, vtype=float, repair=RoundingRepair()),
+            eliminate_duplicates=True,
+        )
+        landscape = _predicted_landscape(self._problem, model, self._exploration)
+        result = minimize(
+            landscape, algorithm, ("n_gen", GENERATIONS), seed=int(self._rng.integers(2**31))
+        )
+        return np.asarray(result.pop.get("X")).astype(np.int64)
+
+    def _first_population(self, frontier: Frontier) -> Indices:
+        """Half from the front, half spread over complexity on random hardware."""
+        points = frontier.points()
+        picks = self._rng.permutation(len(points))[: POPULATION // 2]
+        from_front = [np.concatenate([points[p].evaluated.row, points[p].hardware]) for p in picks]
+        networks = draw_scaled(self._problem.network_space, self._rng, POPULATION)
+        hardware = self._problem.hardware_space.sample(self._rng, len(networks))
+        spread = np.concatenate([networks, hardware], axis=1)
+        together = np.concatenate(
+            [np.array(from_front, dtype=np.int64).reshape(-1, spread.shape[1]), spread]
+        )
+        return np.asarray(np.unique(together, axis=0))
+
+    def _candidates(self, population: Indices, frontier: Frontier) -> Indices:
+        """Untried networks: the population's, then one-step variants of the front's."""
+        space = self._problem.network_space
+        evolved = population[:, : len(space.choices)]
+        owners = {point.evaluated.key: point.evaluated.row for point in frontier.points()}
+        variants = [self._vary(row) for row in owners.values() for _ in range(3)]
+        rows = untried(
+            space, np.concatenate([evolved, *[v[None] for v in variants]]), self._history.tried
+        )
+        if len(rows) == 0:
+            few = [
+                row
+                for row, _ in zip(
+                    draw_untried(space, self._rng, self._history.tried),
+                    range(CANDIDATES),
+                    strict=False,
+                )
+            ]
+            rows = np.array(few, dtype=np.int64).reshape(-1, len(space.choices))
+        return rows[:CANDIDATES]
+
+    def _vary(self, row: Indices) -> Indices:
+        """One choice of a network drawn anew."""
+        space = self._problem.network_space
+        varied = row.copy()
+        c = int(self._rng.integers(len(space.choices)))
+        varied[c] = self._rng.integers(len(space.choices[c].values))
+        return varied
+
+    def _panel(self, population: Indices, frontier: Frontier) -> Indices:
+        """Hardware that is good for something: the front's and the population's."""
+        evolved = population[:, len(self._problem.network_space.choices) :]
+        of_front = [point.hardware for point in frontier.points()]
+        rows = np.unique(np.concatenate([evolved, *[h[None] for h in of_front]]), axis=0)
+        picks = self._rng.permutation(len(rows))[:PANEL]
+        return rows[np.sort(picks)]
+
+    def _choose(
+        self, candidates: Indices, panel: Indices, predicted: Prediction, frontier: Frontier, n: int
+    ) -> list[Suggestion]:
+        """Greedy batch by expected hypervolume improvement over three outcomes each."""
+        pairs = self._pairs(candidates, panel)
+        # Three-point quadrature of a normal distribution (Gauss-Hermite): 1/6, 2/3, 1/6.
+        outcomes = [
+            (weight, predicted.accuracy(sign * np.sqrt(3.0) * self._exploration))
+            for weight, sign in ((1 / 6, -1), (2 / 3, 0), (1 / 6, 1))
+        ]
+        losses = frontier.losses
+        remaining = [c for c in range(len(candidates)) if len(pairs[c])]
+        proposals: list[Suggestion] = []
+        while remaining and len(proposals) < n:
+            before = self._problem.score.hypervolume(losses)
+            gains = []
+            for c in remaining:
+                gains.append(
+                    sum(
+                        weight * (self._with(losses, accuracy[c], pairs[c])[0] - before)
+                        for weight, accuracy in outcomes
+                    )
+                )
+            best = int(np.argmax(gains))
+            chosen = remaining.pop(best)
+            accuracy = predicted.accuracy()[chosen]
+            _, losses = self._with(losses, accuracy, pairs[chosen])
+            proposals.append(
+                self._proposal(candidates[chosen], pairs[chosen], accuracy, gains[best])
+            )
+        return proposals
+
+    def _pairs(self, candidates: Indices, panel: Indices) -> list[Pairing]:
+        """Each candidate's affordable, non-dominated part of the panel.
+
+        A candidate that nothing on the panel suits gets its full pairing instead.
+        """
+        costs = self._problem.costing.cross(candidates, panel)
+        affordable = self._problem.affordable(costs)
+        pairs = []
+        for c, row in enumerate(candidates):
+            kept = np.flatnonzero(affordable[c])
+            if len(kept) == 0:
+                pairs.append(self._pairings.of(row))
+                continue
+            own = {metric: values[c][kept] for metric, values in costs.items()}
+            front = non_dominated(self._problem.losses(np.zeros(len(kept)), own))
+            pairs.append(Pairing(panel[kept[front]], {m: v[front] for m, v in own.items()}))
+        return pairs
+
+    def _with(self, losses: Floats, accuracy: float, pairing: Pairing) -> tuple[float, Floats]:
+        """The hypervolume and the losses once a network with this accuracy has joined."""
+        expected = np.full(len(pairing), accuracy)
+        if not self._problem.accurate(expected).all():
+            return self._problem.score.hypervolume(losses), losses
+        together = np.concatenate([losses, self._problem.losses(expected, pairing.costs)])
+        together = together[non_dominated(together)]
+        return self._problem.score.hypervolume(together), together
+
+    def _proposal(self, row: Indices, pairing: Pairing, accuracy: float, gain: float) -> Suggestion:
+        losses = self._problem.losses(np.full(len(pairing), accuracy), pairing.costs)
+        hardware = pairing.hardware[int(np.argmin((losses**2).sum(axis=1)))]
+        reason = f"expected hypervolume gain {gain:.4f} at a predicted accuracy of {accuracy:.3f}"
+        return Suggestion(row, hardware, reason, self._nearest(row))
+
+    def _nearest(self, row: Indices) -> tuple[str, ...]:
+        """The two evaluated designs whose networks differ in the fewest choices."""
+        evaluated: tuple[Evaluated, ...] = self._history.evaluated
+        different = (np.stack([e.row for e in evaluated]) != row).sum(axis=1)
+        order = np.argsort(different, kind="stable")[:2]
+        return tuple(evaluated[k].design for k in order)
+
+
+def _predicted_landscape(problem: Problem, model: AccuracyModel, exploration: float) -> Any:
+    """What NSGA-II minimises: losses with an optimistic accuracy; broken bounds as G > 0."""
+    from pymoo.core.problem import Problem as PymooProblem
+
+    spaces = (problem.network_space, problem.hardware_space)
+    top = np.concatenate([np.array(space.shape) - 1 for space in spaces])
+    split = len(problem.network_space.choices)
+
+    class Landscape(PymooProblem):  # type: ignore[misc]  # pymoo has no types
+        def __init__(self) -> None:
+            super().__init__(
+                n_var=len(top),
+                n_obj=len(problem.score.metrics),
+                n_ieq_constr=1,
+                xl=np.zeros(len(top)),
+                xu=top,
+                vtype=int,
+            )
+
+        def _evaluate(self, x: Any, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+            rows = np.asarray(x).astype(np.int64)
+            networks, hardware = rows[:, :split], rows[:, split:]
+            accuracy = model.predict(networks).accuracy(0.5 * exploration)
+            costs = problem.costing.zip(networks, hardware)
+            allowed = problem.affordable(costs) & problem.accurate(accuracy)
+            out["F"] = np.nan_to_num(problem.losses(accuracy, costs), posinf=10.0)
+            out["G"] = np.where(allowed, -1.0, 1.0)[:, None]
+
+    return Landscape()

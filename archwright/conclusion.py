@@ -1,0 +1,249 @@
+"""After the search has frozen: test scores, random search beside it, the chosen design, the result.
+
+Everything here is idempotent: a run killed meanwhile concludes again from the archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from archwright.agents.evaluator import AccuracyInstrument, Laboratory
+from archwright.agents.frontier import hypervolume_curve
+from archwright.agents.graph import Team
+from archwright.agents.minds import ANSWERED_INSTEAD
+from archwright.agents.problem import Evaluated, History
+from archwright.agents.strategies import make_strategy
+from archwright.design import Design, Origin
+from archwright.evaluators.hardware import AnalyticalModel
+from archwright.events import Event
+from archwright.measurement import COSTS, Failure, Measurement, Outcome
+from archwright.memory.records import Role
+from archwright.result import (
+    CurvePoint,
+    Decision,
+    Inspection,
+    JudgedDesign,
+    ModelUse,
+    RandomBaseline,
+    Rejection,
+    RunResult,
+)
+from archwright.workbench import Bench
+
+BASELINE_SEED = 1_000_003
+"""Keeps the random baseline's draws apart from every step's."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the search ended: its last step, why it stopped, and seconds by part."""
+
+    step: int
+    stopped: str
+    created: str
+    seconds_by_part: Mapping[str, float]
+
+
+def judge_front(
+    team: Team, bench: Bench, test: AccuracyInstrument, step: int
+) -> list[JudgedDesign]:
+    """The frozen front, each network scored once on the test split, with all measurements."""
+    history = team.history(step)
+    points = team.frontier(history).points()
+    designs = [team.design_of(point) for point in points]
+    owners = {design.network_key: design for design in designs}
+    _tell(team, "part", part="test scores", detail=f"{len(owners)} networks of the front")
+    laboratory = Laboratory(team.run, team.archive, test, bench.costs)
+    subjects = list(owners.values())
+    laboratory.measure(step, subjects, range(len(subjects)), _ignore, _never, Role.TEST)
+    tested = laboratory.known(subjects)
+    validated = team.laboratory.known(designs)
+    archived = {d.key: d for d in (team.archive.design(team.run, d.key) for d in designs) if d}
+    return [
+        JudgedDesign(
+            design=archived.get(design.key, design),
+            accuracy_validation=replace(
+                validated[design.network_key], metric="accuracy_validation"
+            ),
+            costs=_costs(team, design),
+            step=point.evaluated.step,
+            accuracy_test=_as_test(tested.get(design.network_key)),
+        )
+        for design, point in zip(designs, points, strict=True)
+    ]
+
+
+def _as_test(measurement: Measurement | None) -> Measurement | None:
+    return None if measurement is None else replace(measurement, metric="accuracy_test")
+
+
+def _costs(team: Team, design: Design) -> dict[str, Measurement]:
+    return {m.metric: m for m in team.archive.measurements_of(design.key) if m.metric in COSTS}
+
+
+def random_baseline(team: Team, evaluations: int, step: int) -> RandomBaseline:
+    """Random search with the same evaluations, supernet and free costing, outside the budget."""
+    before = team.clock.seconds
+    strategy = make_strategy(
+        "random", team.problem, team.pairings, (team.brief.seed, BASELINE_SEED)
+    )
+    strategy.tell(History())
+    _tell(team, "part", part="random baseline", detail="drawing networks")
+    suggestions = strategy.ask(evaluations)
+    if not suggestions:
+        return RandomBaseline((), 0.0, team.clock.seconds - before)
+    rows = np.stack([s.network for s in suggestions])
+    hardware = team.problem.hardware_space.decode(np.stack([s.hardware for s in suggestions]))
+    origin = Origin("random baseline", "drawn uniformly, outside the search")
+    designs = [
+        Design(network, device, origin)
+        for network, device in zip(team.problem.networks(rows), hardware, strict=True)
+    ]
+    accuracy: dict[str, float] = {}
+
+    def measured(design: Design, outcome: Outcome) -> None:
+        if outcome.failure is None:
+            accuracy[design.network_key] = outcome.measurements[0].value
+        _tell(team, "baseline", part="random baseline", detail=f"{len(accuracy)} of {len(designs)}")
+
+    team.laboratory.measure(step, designs, range(len(designs)), measured, _never, Role.BASELINE)
+    evaluated = [
+        Evaluated(d.network_key, d.key, row, accuracy[d.network_key], step)
+        for d, row in zip(designs, rows, strict=True)
+        if d.network_key in accuracy
+    ]
+    curve = _curve(hypervolume_curve(team.problem, team.pairings, evaluated))
+    final = curve[-1].hypervolume if curve else 0.0
+    return RandomBaseline(curve, final, team.clock.seconds - before)
+
+
+def choose(front: Sequence[JudgedDesign], team: Team) -> tuple[JudgedDesign | None, str]:
+    """The design to build: the balanced one, with accuracy taken at its interval's low end.
+
+    Small, noisy evaluations choose bad winners (arXiv 2602.16805); the low end of the
+    interval keeps a lucky network from winning by its luck.
+    """
+    if not front:
+        return None, "no design meets every bound of the brief"
+    values = {metric: np.array([j.value(metric) for j in front]) for metric in COSTS}
+    values["accuracy"] = np.array([j.accuracy_validation.low for j in front])
+    losses = np.clip(team.problem.score.losses(values), 0.0, None)
+    distance = np.sqrt((losses**2).sum(axis=1))
+    best = int(np.argmin(distance))
+    metrics = team.problem.score.metrics
+    shares = ", ".join(
+        f"{metric} {1 - loss:.0%}" for metric, loss in zip(metrics, losses[best], strict=True)
+    )
+    return front[best], (
+        f"of the {len(front)} designs on the front it comes closest to the ideal corner when "
+        "every objective counts alike and accuracy is taken at the low end of its interval; "
+        f"of the way from the worst to the best bound it has gone: {shares}"
+    )
+
+
+def conclude(
+    team: Team, bench: Bench, test: AccuracyInstrument, ending: Ending, *, with_baseline: bool
+) -> RunResult:
+    """Score the frozen front, measure the baseline, choose, and put the result together."""
+    history = team.history(ending.step)
+    curve = _curve(hypervolume_curve(team.problem, team.pairings, history.evaluated))
+    _tell(team, "part", part="costing", detail="the front")
+    before = team.clock.seconds
+    front = judge_front(team, bench, test, ending.step)
+    testing = team.clock.seconds - before
+    baseline = None
+    if with_baseline:
+        baseline = random_baseline(team, len(history.evaluated), ending.step)
+    best, why = choose(front, team)
+    decisions = _decisions(team)
+    proposals = team.archive.proposals(team.run)
+    rejections = _rejections(team)
+    parts = {**ending.seconds_by_part, "test scores": testing}
+    if baseline is not None:
+        parts["random baseline"] = baseline.seconds
+    return RunResult(
+        run=team.run,
+        brief=team.brief,
+        created=ending.created,
+        stopped=ending.stopped,
+        seconds=sum(parts.values()),
+        seconds_by_part=parts,
+        evaluations=team.spent(),
+        proposed=len(proposals),
+        rejected=sum(rejection.count for rejection in rejections),
+        rejections=rejections,
+        failures=tuple(
+            Failure(f.subject, f.evaluator, f.reason) for f in team.archive.failures(team.run)
+        ),
+        score=team.problem.score,
+        hypervolume=curve[-1].hypervolume if curve else 0.0,
+        curve=curve,
+        baseline=baseline,
+        front=tuple(front),
+        best=best,
+        why_best=why,
+        inspection=None if best is None else inspect(team, best.design),
+        decisions=decisions,
+        lessons=team.lessons(ending.step + 1),
+        recalled=tuple(
+            f"{recalled.key} of run {recalled.run}" for recalled in team.recollection.designs
+        ),
+        images_by_split={
+            name: len(bench.data.split(name)) for name in ("train", "validation", "test")
+        },
+        classes=bench.data.classes,
+        model_use=_model_use(team, decisions),
+    )
+
+
+def inspect(team: Team, design: Design) -> Inspection:
+    """The design layer by layer at the analytical fidelity."""
+    row = team.problem.network_space.encode([design.network])
+    workload = team.problem.costing.workloads(row)[0]
+    model = AnalyticalModel()
+    layers = tuple(model.per_layer(workload, design.hardware))
+    return Inspection(layers, model.area_breakdown(design.hardware))
+
+
+def _decisions(team: Team) -> tuple[Decision, ...]:
+    return tuple(
+        Decision(*(row[name] for name in ("step", "role", "mind", "decision", "reason")))
+        for row in team.events.rows()
+        if row["kind"] == "decision"
+    )
+
+
+def _model_use(team: Team, decisions: Sequence[Decision]) -> ModelUse:
+    spent = team.model_spent()
+    failures = sum(d.decision == ANSWERED_INSTEAD for d in decisions)
+    dollars = None if spent.unpriced else spent.dollars
+    return ModelUse(spent.requests, failures, spent.tokens, dollars)
+
+
+def _rejections(team: Team) -> tuple[Rejection, ...]:
+    examples: dict[str, Design] = {}
+    for proposal in team.archive.proposals(team.run):
+        if proposal.review is not None and proposal.review.verdict == "reject":
+            examples.setdefault(proposal.review.reason, proposal.design)
+    counts = team.archive.rejections(team.run)
+    return tuple(Rejection(why, n, examples[why]) for why, n in counts.most_common())
+
+
+def _curve(hypervolumes: Sequence[float]) -> tuple[CurvePoint, ...]:
+    return tuple(CurvePoint(k, value) for k, value in enumerate(hypervolumes, start=1))
+
+
+def _tell(team: Team, kind: str, **data: Any) -> None:
+    team.events.show(Event(kind, data=data))
+
+
+def _ignore(design: Design, outcome: Outcome) -> None:
+    """Nothing to do beside what the laboratory has kept."""
+
+
+def _never() -> bool:
+    return False

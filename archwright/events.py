@@ -1,0 +1,96 @@
+"""The event log of a run: what happened, in order, one JSON object a line.
+
+Every event has a name that is unique in its run (kind, step, label), so that a step
+which runs again after a kill records nothing twice. A line cut short by a kill is
+removed when the log is opened again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Plain = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. ``label`` tells events of one kind and step apart."""
+
+    kind: str
+    step: int = -1
+    label: str = ""
+    data: Mapping[str, Plain] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Unique within a run."""
+        return f"{self.kind}/{self.step}/{self.label}"
+
+
+Listener = Callable[[Event], None]
+
+
+class EventLog:
+    """Appends events to a file and tells a listener. Usable from several threads."""
+
+    def __init__(self, path: Path, listener: Listener) -> None:
+        self._path, self._listener = path, listener
+        self._lock = threading.Lock()
+        self._known = {f"{e['kind']}/{e['step']}/{e['label']}" for e in read_events(path)}
+        _cut_partial_line(path)
+
+    def record(self, event: Event) -> None:
+        """Write the event unless it is recorded already, and tell the listener."""
+        with self._lock:
+            if event.name not in self._known:
+                self._known.add(event.name)
+                row = {
+                    "time": round(time.time(), 3),
+                    "kind": event.kind,
+                    "step": event.step,
+                    "label": event.label,
+                    **event.data,
+                }
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+        self._listener(event)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Everything recorded so far, as plain rows."""
+        with self._lock:
+            return read_events(self._path)
+
+    def show(self, event: Event) -> None:
+        """Tell the listener only: progress that nobody needs tomorrow."""
+        self._listener(event)
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of an event log; a last line cut short is left out."""
+    if not path.exists():
+        return []
+    events = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(event, dict) and {"kind", "step", "label"} <= set(event):
+            events.append(event)
+    return events
+
+
+def _cut_partial_line(path: Path) -> None:
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)

@@ -1,0 +1,116 @@
+"""A result in a few lines: as one JSON object, and as a table of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archwright.measurement import Measurement
+from archwright.result import JudgedDesign, RunResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SHOWN_DESIGNS = 8
+
+
+def result_table(result: RunResult, folder: Path) -> dict[str, Any]:
+    """What ``--json`` prints: plain values, units beside every metric."""
+    baseline = result.baseline
+    return {
+        "run": result.run,
+        "folder": str(folder),
+        "stopped": result.stopped,
+        "seconds": round(result.seconds, 2),
+        "seconds_by_part": {part: round(s, 2) for part, s in result.seconds_by_part.items()},
+        "evaluations": result.evaluations,
+        "proposed": result.proposed,
+        "rejected": result.rejected,
+        "failed": len(result.failures),
+        "hypervolume": result.hypervolume,
+        "random_hypervolume": None if baseline is None else baseline.hypervolume,
+        "model": vars(result.model_use),
+        "front": [_design_table(judged) for judged in result.front],
+        "best": None if result.best is None else _design_table(result.best),
+    }
+
+
+def _design_table(judged: JudgedDesign) -> dict[str, Any]:
+    measured: dict[str, Measurement] = {"accuracy_validation": judged.accuracy_validation}
+    if judged.accuracy_test is not None:
+        measured["accuracy_test"] = judged.accuracy_test
+    measured |= judged.costs
+    return {
+        "key": judged.design.key,
+        "network": dict(judged.design.network),
+        "hardware": dict(judged.design.hardware),
+        "proposer": judged.design.origin.proposer,
+        "reason": judged.design.origin.reason,
+        "metrics": {
+            name: {
+                "value": m.value,
+                "unit": m.unit,
+                "low": m.low,
+                "high": m.high,
+                "fidelity": m.fidelity.value,
+            }
+            for name, m in measured.items()
+        },
+    }
+
+
+def print_summary(result: RunResult, folder: Path, console: Console) -> None:
+    """The front, thinned, the chosen design and where the files are."""
+    from rich.table import Table
+    from rich.text import Text
+
+    baseline = result.baseline
+    beside = "" if baseline is None else f" (random search: {baseline.hypervolume:.4f})"
+    console.print(
+        f"{result.evaluations} evaluations, {result.rejected} of {result.proposed} proposals "
+        f"rejected, hypervolume {result.hypervolume:.4f}{beside}",
+        highlight=False,
+    )
+    costs = [m for m in result.brief.objectives if m != "accuracy"]
+    table = Table(title="front (validation accuracy was selected on)", title_justify="left")
+    for heading in ("", "accuracy", "on test", *costs):
+        table.add_column(heading, justify="right")
+    for judged in _thinned(result.front, result.best):
+        test = "-" if judged.accuracy_test is None else f"{judged.accuracy_test.value:.3f}"
+        mark = Text("best", style="bold") if judged is result.best else Text("")
+        table.add_row(
+            mark,
+            f"{judged.accuracy_validation.value:.3f}",
+            test,
+            *(f"{judged.costs[metric].value:.4g}" for metric in costs),
+        )
+    if result.front:
+        console.print(table)
+        if len(result.front) > SHOWN_DESIGNS:
+            console.print(f"{len(result.front)} designs in all: front.csv", highlight=False)
+    else:
+        console.print("no design meets every bound of the brief: the report says what was nearest")
+    if result.best is not None:
+        console.print(f"best: {in_words(result.best.design.hardware)}", highlight=False)
+    for name in ("report.html", "front.csv", "best"):
+        if (folder / name).exists():
+            console.print(Text(f"{name:12} {folder / name}"), soft_wrap=True)
+
+
+def in_words(point: Mapping[str, Any]) -> str:
+    """A point as name=value pairs."""
+    return " ".join(f"{name}={value}" for name, value in point.items())
+
+
+def _thinned(front: Sequence[JudgedDesign], best: JudgedDesign | None) -> list[JudgedDesign]:
+    """At most :data:`SHOWN_DESIGNS`, evenly through the front, the best among them."""
+    if len(front) <= SHOWN_DESIGNS:
+        return list(front)
+    last = len(front) - 1
+    kept = {round(k * last / (SHOWN_DESIGNS - 1)) for k in range(SHOWN_DESIGNS)}
+    chosen = next((k for k, judged in enumerate(front) if judged is best), None)
+    if chosen is not None and chosen not in kept:
+        nearest = min(kept - {0, last}, key=lambda k: abs(k - chosen))
+        kept = (kept - {nearest}) | {chosen}
+    return [front[k] for k in sorted(kept)]

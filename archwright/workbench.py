@@ -1,0 +1,165 @@
+"""What a run works with, built from its brief: data, spaces, supernet, instruments, problem.
+
+Everything here is a pure function of the brief and the data, so that a resumed run
+works with the same things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archwright.agents.costing import Costing
+from archwright.agents.frontier import Pairings
+from archwright.agents.problem import Problem
+from archwright.brief import Brief
+from archwright.errors import BriefError, SpaceError
+from archwright.evaluators.hardware import AnalyticalEvaluator, hardware_space
+from archwright.evaluators.supernet import InputShape, network_space, workload_of
+from archwright.front import Bound, Score, bounds_from_sample
+from archwright.space import Space
+
+if TYPE_CHECKING:
+    from archwright.evaluators.supernet import (
+        Checkpoint,
+        Data,
+        Split,
+        SupernetEvaluator,
+        TrainingProgress,
+    )
+
+BOUNDS_SAMPLE = 4096
+"""Designs drawn to find the range of each cost; stored with the run."""
+
+
+def spaces_of(brief: Brief, shape: InputShape) -> tuple[Space, Space]:
+    """The network space and the hardware space of a brief.
+
+    Raises :class:`BriefError` naming the choice, its value and what is allowed.
+    """
+    try:
+        networks = network_space(shape).restrict(brief.network.choices)
+    except SpaceError as error:
+        raise BriefError(f"network.choices.{error}") from None
+    try:
+        fixed = brief.hardware.fixed
+        if fixed is None:
+            return networks, hardware_space().restrict(brief.hardware.choices)
+        hardware_space().check(fixed)
+        return networks, hardware_space().restrict({name: [v] for name, v in fixed.items()})
+    except SpaceError as error:
+        section = "choices" if brief.hardware.fixed is None else "fixed"
+        raise BriefError(f"hardware.{section}.{error}") from None
+
+
+def draw_bounds(brief: Brief, costing: Costing, classes: int) -> tuple[Bound, ...]:
+    """The hypervolume's bounds: accuracy from chance to 1, costs over a seeded sample.
+
+    Raises :class:`BriefError` when no sampled hardware can run any sampled network.
+    """
+    rng = np.random.default_rng((brief.seed, BOUNDS_SAMPLE))
+    networks = costing.network_space.sample(rng, BOUNDS_SAMPLE)
+    hardware = costing.hardware_space.sample(rng, BOUNDS_SAMPLE)
+    sample = costing.zip(networks, hardware)
+    if not np.isfinite(sample["latency_ms"]).any():
+        raise BriefError(
+            "hardware: no hardware of the space can run a network of the network space; "
+            "allow more bits or larger buffers"
+        )
+    return bounds_from_sample(list(brief.objectives), classes, sample)
+
+
+def check_reachable(brief: Brief, problem: Problem) -> None:
+    """Say early when a bound of the brief cannot be met by anything in the sample.
+
+    Raises :class:`BriefError` naming the constraint and the nearest value that was found.
+    """
+    costing = problem.costing
+    rng = np.random.default_rng((brief.seed, BOUNDS_SAMPLE, 1))
+    top = np.array(costing.network_space.shape) - 1
+    corners = np.stack([np.zeros_like(top), top])
+    networks = np.concatenate([corners, costing.network_space.sample(rng, 62)])
+    picks = rng.permutation(len(costing.hardware))[:1024]
+    costs = costing.cross(networks, costing.hardware[picks])
+    if problem.affordable(costs).any():
+        return
+    runs = np.isfinite(costs["latency_ms"])
+    for metric, constraint in brief.constraints.items():
+        if metric == "accuracy":
+            continue
+        values = costs[metric][runs]
+        if constraint.at_most is not None and values.min() > constraint.at_most:
+            raise BriefError(
+                f"constraints.{metric}.at_most = {constraint.at_most:g}: the least found over "
+                f"{values.size} sampled designs is {values.min():.3g}"
+            )
+        if constraint.at_least is not None and values.max() < constraint.at_least:
+            raise BriefError(
+                f"constraints.{metric}.at_least = {constraint.at_least:g}: the most found over "
+                f"{values.size} sampled designs is {values.max():.3g}"
+            )
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Data, problem and the free instrument of one run; the supernet comes later."""
+
+    brief: Brief
+    data: Data
+    problem: Problem
+    pairings: Pairings
+    costs: AnalyticalEvaluator
+
+    def accuracy(self, checkpoint: Checkpoint, split: Split, workers: int) -> SupernetEvaluator:
+        """An instrument for accuracy on a split; a context manager that ends its workers."""
+        from archwright.evaluators.supernet import SupernetEvaluator
+
+        space = network_space(self.data.shape)
+        return SupernetEvaluator(checkpoint, space, self.data, split, workers=workers)
+
+
+def prepare(brief: Brief, bounds: tuple[Bound, ...] | None) -> Bench:
+    """All that needs no training. ``bounds`` are those of a run that has begun.
+
+    Raises :class:`BriefError` or :class:`DataError` for what is wrong with the brief.
+    """
+    from archwright.evaluators.supernet import load_data
+
+    data = load_data(brief.task, brief.seed)
+    networks, hardware = spaces_of(brief, data.shape)
+    workload = partial(workload_of, shape=data.shape)
+    costing = Costing(networks, hardware, workload, brief.seed)
+    score = Score(bounds or draw_bounds(brief, costing, data.classes))
+    problem = Problem(networks, hardware, score, costing, brief.constraints)
+    if bounds is None:
+        check_reachable(brief, problem)
+    return Bench(brief, data, problem, Pairings(problem), AnalyticalEvaluator(workload, hardware))
+
+
+def train_or_load(
+    brief: Brief, data: Data, cache: Path, progress: Callable[[TrainingProgress], None]
+) -> Checkpoint:
+    """The brief's supernet: from the cache, or trained into it.
+
+    It covers the whole network space, also where the brief restricts it: briefs on the
+    same data share one supernet.
+    """
+    from archwright.evaluators.supernet import Recipe, cached_supernet
+
+    recipe = Recipe(epochs=brief.supernet.epochs, seed=brief.seed)
+    return cached_supernet(recipe, network_space(data.shape), data, cache, progress)
+
+
+def bounds_to_plain(bounds: tuple[Bound, ...]) -> list[dict[str, Any]]:
+    """The bounds as JSON, for the archive."""
+    return [vars(bound) for bound in bounds]
+
+
+def bounds_from_plain(rows: list[Mapping[str, Any]]) -> tuple[Bound, ...]:
+    """The bounds that the archive keeps."""
+    return tuple(Bound(**row) for row in rows)

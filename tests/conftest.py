@@ -1,0 +1,104 @@
+"""What every test gets: a home of its own, no real endpoint, and a scripted one on request."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A temporary home and settings file, no keys, and models on this machine only."""
+    world = tmp_path_factory.mktemp("world")
+    monkeypatch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
+    monkeypatch.setenv("ARCHWRIGHT_SETTINGS", str(world / "settings.toml"))
+    monkeypatch.setenv("ARCHWRIGHT_LOOPBACK_ONLY", "1")
+    for variable in list(os.environ):
+        if variable.startswith("OPENAI_"):
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def home() -> Path:
+    """The temporary $ARCHWRIGHT_HOME of this test; it exists."""
+    path = Path(os.environ["ARCHWRIGHT_HOME"])
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture
+def settings_file() -> Path:
+    """Where this test's settings file is read from; it does not exist yet."""
+    return Path(os.environ["ARCHWRIGHT_SETTINGS"])
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared data; skips the test where there is none."""
+    folder = Path(os.environ.get("ARCHWRIGHT_SHARED", REPOSITORY.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data: {folder} is not there, set ARCHWRIGHT_SHARED")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _chat_module() -> Any:
+    """tests/agents/chat_server.py, loaded by path: tests are not a package."""
+    name = "archwright_tests_chat_server"
+    path = REPOSITORY / "tests" / "agents" / "chat_server.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def reply(_chat_module: Any) -> Any:
+    """The class Reply: what a script returns for anything but a plain good answer."""
+    return _chat_module.Reply
+
+
+@pytest.fixture
+def start_chat_server(_chat_module: Any) -> Iterator[Callable[..., Any]]:
+    """``start_chat_server(script) -> ChatServer``, running until the test ends."""
+    with ExitStack() as running:
+        yield lambda script: running.enter_context(_chat_module.ChatServer(script))
+
+
+@pytest.fixture
+def chat_server(start_chat_server: Callable[..., Any]) -> Any:
+    """A running server that answers ``{}``; set its ``script`` for more."""
+    return start_chat_server(lambda request, number: {})
+
+
+@pytest.fixture
+def port_to(
+    start_chat_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """``port_to(script, limits=None, **profile_fields)`` to (a ModelPort, its ChatServer).
+
+    Retries of the port hardly wait.
+    """
+    from archwright.agents.model import Limits, ModelPort
+    from archwright.settings import Profile
+
+    monkeypatch.setattr("archwright.agents.model.FIRST_WAIT_S", 0.01)
+
+    def build(script: Any, limits: Limits | None = None, **fields: Any) -> tuple[ModelPort, Any]:
+        server = start_chat_server(script)
+        fields = {"base_url": server.base_url, "model": "scripted", "timeout_s": 5.0, **fields}
+        return ModelPort(Profile(**fields), limits or Limits(10**6, 1.0)), server
+
+    return build
