@@ -46,9 +46,15 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database."""
-        with self._one_line(), self._engine.begin() as connection:
-            yield connection
+        """A transaction that sees one state of the database.
+
+        Rows are to be turned into words inside it: what makes no sense is a RunError too.
+        """
+        try:
+            with self._one_line(), self._engine.begin() as connection:
+                yield connection
+        except (ValueError, KeyError) as error:
+            raise RunError(f"{self.label}: damaged row: {_first_line(error)}") from None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -81,15 +87,13 @@ class Database:
 
     @contextmanager
     def _one_line(self) -> Iterator[None]:
-        """Turn the database's errors, and rows that make no sense, into a RunError."""
+        """Turn the database's errors into a RunError."""
         try:
             yield
         except (exc.DBAPIError, sqlite3.Error) as error:
             raise RunError(f"{self.label}: damaged or not usable: {_first_line(error)}") from None
         except (exc.SQLAlchemyError, ImportError) as error:
             raise RunError(f"{self.label}: cannot be opened: {_first_line(error)}") from None
-        except (ValueError, KeyError) as error:
-            raise RunError(f"{self.label}: damaged row: {_first_line(error)}") from None
 
 
 def _engine(location: str | Path, read_only: bool) -> Engine:

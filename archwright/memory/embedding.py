@@ -135,10 +135,10 @@ def _projected(features: Iterable[Feature], dimension: int) -> Floats:
 def _direction(name: str, dimension: int) -> Floats:
     """A unit vector of +-1 from the bits of the name's SHA-256; at most 256 of them."""
     digest = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint8)
-    return (2.0 * np.unpackbits(digest)[:dimension] - 1.0) / math.sqrt(dimension)
+    bits = np.unpackbits(digest)[:dimension].astype(np.float64)
+    return (2 * bits - 1) / math.sqrt(dimension)
 
 
 def _unit(vector: Floats) -> Floats:
     """The vector at length 1; its constant entry keeps it from being zero."""
-    unit: Floats = vector / np.linalg.norm(vector)
-    return unit
+    return vector / math.sqrt(float(vector @ vector))

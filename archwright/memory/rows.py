@@ -90,8 +90,11 @@ def check_measurement(measurement: Measurement) -> None:
     numbers = (measurement.value, measurement.low, measurement.high, measurement.seconds)
     if any(math.isnan(number) for number in numbers):
         raise MeasurementFailed(f"{_named(measurement)}: not a number")
-    if measurement.metric == "accuracy" and not all(0.0 <= n <= 1.0 for n in numbers[:3]):
-        raise MeasurementFailed(f"{_named(measurement)}: allowed 0 to 1, with its interval")
+    if measurement.metric == "accuracy":
+        if not 0.0 <= measurement.value <= 1.0:
+            raise MeasurementFailed(f"{_named(measurement)}: allowed 0 to 1")
+        if not all(map(math.isfinite, numbers)):
+            raise MeasurementFailed(f"{_named(measurement)}: its interval and time must be finite")
 
 
 def _named(measurement: Measurement) -> str:

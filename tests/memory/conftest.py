@@ -107,7 +107,7 @@ def fill_run(home: Path, run: str, brief: Brief, depths: int = 3) -> Path:
             pair = [make_design(depth, rows) for rows in (8, 16)]
             outcomes = [
                 judged(
-                    design, 0.5 + depth / 100, latency_ms=depth + worse, energy_uj=2 * depth + worse
+                    design, 0.5 + depth / 200, latency_ms=depth + worse, energy_uj=2 * depth + worse
                 )
                 for design, worse in zip(pair, (0.0, 0.5), strict=True)
             ]

@@ -208,10 +208,15 @@ def test_fidelities_and_contexts_stand_beside_each_other(archive: Archive, make)
     assert archive.recorded_evaluations(RUN) == 2
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 1.5])
-def test_an_accuracy_is_a_share_or_nothing_is_written(archive: Archive, make, value: float) -> None:
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [("value", math.nan), ("value", math.inf), ("value", -0.1), ("value", 1.5), ("low", -math.inf)],
+)
+def test_an_accuracy_is_a_share_or_nothing_is_written(
+    archive: Archive, make, field: str, number: float
+) -> None:
     good, bad = make.design(1, 8), make.design(2, 8)
-    wrong = Outcome((replace(make.accuracy(bad, 0.5), value=value),))
+    wrong = Outcome((replace(make.accuracy(bad, 0.5), **{field: number}),))
     with pytest.raises(MeasurementFailed, match="accuracy of"):
         archive.record(RUN, 1, [good, bad], [make.judged(good, 0.5), wrong])
     assert archive.evaluated_networks(RUN) == []

@@ -33,7 +33,8 @@ FLAGS = (
 WATCH = """
 window.problems = [];
 addEventListener("error", (event) => problems.push(`error: ${event.message}`));
-addEventListener("securitypolicyviolation", (event) => problems.push(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+addEventListener("securitypolicyviolation", (event) =>
+  problems.push(`policy: ${event.violatedDirective} ${event.blockedURI}`));
 for (const level of ["error", "warn"]) {
   console[level] = (...words) => problems.push(`${level}: ${words.join(" ")}`);
 }

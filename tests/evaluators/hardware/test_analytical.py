@@ -194,3 +194,17 @@ def test_memory_is_bounded_by_blocks(workloads) -> None:
     tracemalloc.stop()
     assert result["latency_ms"].shape == (20, space.size)
     assert peak - result["latency_ms"].nbytes < 100e6
+
+
+@pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
+def test_the_cheaper_loop_order_is_taken(workloads, dataflow: str) -> None:
+    """256 pixels, 64 filters, a window of 64; neither operand fits half its buffer.
+
+    With filters (or tiles of weights) outside, weights pass once and inputs four times;
+    the other orders read at least 80 kB.
+    """
+    workload = workloads.workload("one", [workloads.convolution("c", 64, 64, 16)])
+    point = {**POINT, "dataflow": dataflow, "input_buffer_kib": 1, "weight_buffer_kib": 2}
+    (cost,) = MODEL.per_layer(workload, point)
+    assert cost.dram_bytes["inputs"] == 4 * 256 * 64
+    assert cost.dram_bytes["weights"] == 64 * 64 + 64
