@@ -121,6 +121,20 @@ def random_baseline(team: Team, evaluations: int, step: int) -> RandomBaseline:
     return RandomBaseline(curve, final, team.clock.seconds - before)
 
 
+def nearest_miss(team: Team, history: History) -> JudgedDesign | None:
+    """The most accurate evaluated network, where none meets the brief's bound on accuracy."""
+    if not history.evaluated:
+        return None
+    best = max(history.evaluated, key=lambda evaluated: evaluated.accuracy)
+    design = team.archive.design(team.run, best.design)
+    if design is None:
+        return None
+    measured = team.laboratory.known([design])[design.network_key]
+    return JudgedDesign(
+        design, replace(measured, metric="accuracy_validation"), _costs(team, design), best.step
+    )
+
+
 def choose(front: Sequence[JudgedDesign], team: Team) -> tuple[JudgedDesign | None, str]:
     """The design to build: the balanced one, with accuracy taken at its interval's low end.
 
@@ -197,6 +211,7 @@ def conclude(
         },
         classes=bench.data.classes,
         model_use=_model_use(team, decisions),
+        nearest=None if front else nearest_miss(team, history),
     )
 
 

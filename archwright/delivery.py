@@ -1,7 +1,7 @@
 """The folder ``best/``: everything that building the chosen design needs.
 
-Weights, ONNX, network and hardware as TOML, inputs for SCALE-Sim, and the command that
-reproduces it. The module that is exported is the one whose accuracy was measured.
+Weights, ONNX, network and hardware as TOML, inputs for SCALE-Sim, and the commands that
+reproduce it. The module that is exported is made as the one whose accuracy was measured.
 """
 
 from __future__ import annotations
@@ -10,35 +10,76 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archwright.design import Design
 from archwright.evaluators.hardware import dump_hardware, export_scalesim
+from archwright.result import JudgedDesign
 from archwright.workbench import Bench
 
 if TYPE_CHECKING:
-    from archwright.evaluators.supernet import Checkpoint
+    from archwright.evaluators.supernet import Checkpoint, Parity
 
 
-def deliver(design: Design, bench: Bench, checkpoint: Checkpoint, folder: Path, run: str) -> None:
-    """Write the folder anew: a half-written one of an earlier attempt goes."""
+def deliver(judged: JudgedDesign, bench: Bench, checkpoint: Checkpoint, folder: Path) -> None:
+    """Write the folder anew; it appears whole or not at all.
+
+    Raises :class:`MeasurementFailed` when the network cannot be exported.
+    """
     import tomli_w
 
-    from archwright.evaluators.supernet import export_design
-
     partial = folder.with_name(folder.name + ".partial")
-    for leftover in (partial, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    shape = bench.data.shape
-    table = {"input": vars(shape), "network": dict(design.network)}
+    design = judged.design
+    table = {"input": vars(bench.data.shape), "network": dict(design.network)}
     (partial / "network.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
     dump_hardware(design.hardware, partial / "hardware.toml")
     row = bench.problem.network_space.encode([design.network])
     workload = bench.problem.costing.workloads(row)[0]
     export_scalesim(workload, design.hardware, partial / "scalesim")
-    exported = export_design(checkpoint, bench, design, partial)
-    (partial / "README.md").write_text(_readme(design, run, exported), encoding="utf-8")
+    parity = _export(judged, bench, checkpoint, partial)
+    (partial / "README.md").write_text(_readme(judged, parity), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
 
-def _readme(design: Design, run: str, exported: object) -> str:
-    return ""
+def _export(judged: JudgedDesign, bench: Bench, checkpoint: Checkpoint, folder: Path) -> Parity:
+    import torch
+
+    from archwright.evaluators.supernet import export_network, load_supernet, prepare
+
+    data = bench.data
+    supernet = load_supernet(checkpoint.path, bench.supernet_space, data.shape)
+    calibration, _ = data.take(data.calibration())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as it was measured: sums depend on their order
+    try:
+        module = prepare(supernet, judged.design.network, torch.from_numpy(calibration))
+        test = data.split("test")
+        return export_network(module, data.images[test], data.labels[test], folder).parity
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _readme(judged: JudgedDesign, parity: Parity) -> str:
+    test = judged.accuracy_test
+    measured = (
+        "not scored" if test is None else f"{test.value:.4f} ({test.low:.4f}-{test.high:.4f})"
+    )
+    return f"""# Design {judged.design.key}
+
+| file | what it is |
+|---|---|
+| `network.onnx` | takes float32 "images" from 0 to 1 (batch, channels, side, side), gives "logits" |
+| `weights.safetensors` | the weights, batch norm folded, at {judged.design.network["bits"]} bits |
+| `network.toml`, `hardware.toml` | the two points of their spaces |
+| `scalesim/` | configuration, topology and layout for SCALE-Sim 3 |
+
+Accuracy on the test split, measured on these weights: {measured}.
+In onnxruntime: {parity.onnx_accuracy:.4f}; the same class for {parity.agreement:.2%} of \
+{parity.images} images, logits at most {parity.largest_difference:.2g} apart.
+
+    archwright simulate best/network.toml --hardware best/hardware.toml
+    archwright search brief.toml --run-dir again
+
+The first prints the costs of this design, layer by layer. The second repeats the search that
+found it, from the run's folder.
+"""

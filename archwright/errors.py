@@ -9,7 +9,14 @@ class ArchwrightError(Exception):
 
 
 class UserError(ArchwrightError):
-    """A mistake of the user's: shown as one line, exit status 2, no traceback."""
+    """A mistake of the user's: shown as one line, exit status 2, no traceback.
+
+    What is not printable (in a file's name, in a key of a foreign file) is escaped, so
+    that the message stays one line and cannot steer a terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 class BriefError(UserError):
@@ -46,3 +53,12 @@ class ModelFailure(ArchwrightError):
 
 class BudgetSpent(ArchwrightError):
     """A limit (evaluations, hours, tokens, dollars) is reached."""
+
+
+def shown(value: object) -> str:
+    """``value`` as an error message quotes it: its ``repr``, at most 80 characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of over 4,300 digits; deep nesting
+        text = f"({type(value).__name__})"
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -169,7 +169,9 @@ def _search_and_conclude(
     options: Options,
 ) -> RunResult:
     from archwright.memory.recall import DesignMemory
-    from archwright.report import write_reports
+    from archwright.report.html import write_html
+    from archwright.report.markdown import write_markdown
+    from archwright.report.table import write_front_csv
 
     created = datetime.now(UTC).isoformat(timespec="seconds")
     created = archive.set_meta(run, "created", created)
@@ -227,8 +229,10 @@ def _search_and_conclude(
     if result.best is not None:
         from archwright.delivery import deliver
 
-        deliver(result.best.design, bench, checkpoint, folder / "best", run)
-    write_reports(result, folder)
+        deliver(result.best, bench, checkpoint, folder / "best")
+    write_front_csv(result, folder / "front.csv")
+    write_markdown(result, folder / "report.md")
+    write_html(result, folder / "report.html")
     memory.sync()
     events.record(
         Event(

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from archwright.errors import SpaceError
+from archwright.errors import SpaceError, shown
 
 Value = int | float | str
 Point = Mapping[str, Value]
@@ -25,17 +25,26 @@ Indices = npt.NDArray[np.int64]
 
 
 def point_hash(*points: Point) -> str:
-    """A stable name for a point, or for several taken together: 16 hex digits."""
-    text = json.dumps([dict(sorted(point.items())) for point in points], separators=(",", ":"))
+    """A stable name for a point, or for several taken together: 16 hex digits.
+
+    Equal points have equal names: the order of their choices does not matter, and 8 and
+    8.0 are one value.
+    """
+    plain = [{name: _canonical(point[name]) for name in sorted(point)} for point in points]
+    text = json.dumps(plain, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _canonical(value: Value) -> Value:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass(frozen=True)
 class Choice:
     """One named choice of a space.
 
-    ``values`` are ordered from small to large where they have an order; ``meaning``
-    says in words what the choice does, for users and for models.
+    ``values`` are numbers, from small to large, or words; ``meaning`` says what the
+    choice does, for users and for models.
     """
 
     name: str
@@ -44,15 +53,30 @@ class Choice:
     unit: str = ""
 
     def __post_init__(self) -> None:
+        values = f"{self.name} = {shown(list(self.values))}"
         if not self.values:
-            raise SpaceError(f"{self.name} = []: at least one value is needed")
+            raise SpaceError(f"{values}: at least one value is needed")
+        words = [isinstance(value, str) for value in self.values]
+        if any(words) != all(words) or any(isinstance(value, bool) for value in self.values):
+            raise SpaceError(f"{values}: allowed numbers or words, not both, no booleans")
         if len(set(self.values)) != len(self.values):
-            raise SpaceError(f"{self.name} = {list(self.values)}: each value may stand once")
+            raise SpaceError(f"{values}: each value may stand once")
+        if self.ordered and list(self.values) != sorted(self.values):
+            raise SpaceError(f"{values}: numbers stand from small to large")
 
     @property
     def ordered(self) -> bool:
         """Whether the values are numbers, so that neighbours are alike."""
         return not isinstance(self.values[0], str)
+
+    def position(self, value: object) -> int:
+        """Where ``value`` stands among the values.
+
+        8 and 8.0 are one value; a boolean is none. Raises :class:`SpaceError`.
+        """
+        if isinstance(value, bool) or value not in self.values:
+            raise SpaceError(f"{self.name} = {shown(value)}: allowed {list(self.values)}")
+        return self.values.index(value)
 
 
 @dataclass(frozen=True)
@@ -61,6 +85,13 @@ class Space:
 
     name: str
     choices: tuple[Choice, ...]
+
+    def __post_init__(self) -> None:
+        if not self.choices or len(set(self.names)) != len(self.names):
+            raise SpaceError(
+                f"{self.name} = {shown(list(self.names))}: at least one choice is needed, "
+                "and each name may stand once"
+            )
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -79,46 +110,39 @@ class Space:
 
     def check(self, point: Point) -> None:
         """Raise :class:`SpaceError` unless ``point`` lies in the space."""
-        unknown = sorted(set(point) - set(self.names))
-        if unknown:
-            raise SpaceError(
-                f"{unknown[0]}: not a choice of the {self.name} space; "
-                f"its choices are {', '.join(self.names)}"
-            )
+        self._check_names(point)
         for choice in self.choices:
             if choice.name not in point:
                 raise SpaceError(f"{choice.name}: missing; allowed {list(choice.values)}")
-            if point[choice.name] not in choice.values:
-                raise SpaceError(
-                    f"{choice.name} = {point[choice.name]!r}: allowed {list(choice.values)}"
-                )
+            choice.position(point[choice.name])
 
     def restrict(self, allowed: Mapping[str, Sequence[Value]]) -> Space:
         """The same space with fewer values for the named choices.
 
         Raises :class:`SpaceError` for an unknown choice or a value that is not there.
         """
-        unknown = sorted(set(allowed) - set(self.names))
-        if unknown:
-            raise SpaceError(
-                f"{unknown[0]}: not a choice of the {self.name} space; "
-                f"its choices are {', '.join(self.names)}"
-            )
+        self._check_names(allowed)
         choices = []
         for choice in self.choices:
-            wanted = allowed.get(choice.name, choice.values)
-            for value in wanted:
-                if value not in choice.values:
-                    raise SpaceError(f"{choice.name} = {value!r}: allowed {list(choice.values)}")
-            kept = tuple(value for value in choice.values if value in wanted)
+            wanted = {choice.position(v) for v in allowed.get(choice.name, choice.values)}
+            kept = tuple(choice.values[p] for p in sorted(wanted))
             choices.append(Choice(choice.name, kept, choice.meaning, choice.unit))
         return Space(self.name, tuple(choices))
+
+    def _check_names(self, names: Iterable[str]) -> None:
+        """Raise :class:`SpaceError` unless each of ``names`` is a choice."""
+        for name in names:
+            if name not in self.names:
+                raise SpaceError(
+                    f"{name}: not a choice of the {self.name} space; "
+                    f"its choices are {', '.join(self.names)}"
+                )
 
     def encode(self, points: Sequence[Point]) -> Indices:
         """Points to indices, shape (points, choices). Points outside raise SpaceError."""
         for point in points:
             self.check(point)
-        rows = [[c.values.index(point[c.name]) for c in self.choices] for point in points]
+        rows = [[c.position(point[c.name]) for c in self.choices] for point in points]
         return np.array(rows, dtype=np.int64).reshape(len(points), len(self.choices))
 
     def decode(self, indices: Indices) -> list[dict[str, Value]]:

@@ -161,10 +161,11 @@ def _check_zip(path: Path, archive: zipfile.ZipFile, largest: int) -> None:
 def _check_npy_header(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Refuse objects, and shapes that do not match the member's size."""
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
+        npy: Any = np.lib.format  # has no types
+        version = npy.read_magic(file)
         read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
+            (1, 0): npy.read_array_header_1_0,
+            (2, 0): npy.read_array_header_2_0,
         }.get(version)
         if read_header is None:
             raise DataError(f"{path}: {member.filename}: .npy version {version}; allowed 1.0, 2.0")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from archwright.evaluators.supernet import (
         Checkpoint,
         Data,
-        Split,
         SupernetEvaluator,
         TrainingProgress,
     )
@@ -115,12 +114,18 @@ class Bench:
     pairings: Pairings
     costs: AnalyticalEvaluator
 
-    def accuracy(self, checkpoint: Checkpoint, split: Split, workers: int) -> SupernetEvaluator:
+    def accuracy(
+        self, checkpoint: Checkpoint, split: Literal["validation", "test"], workers: int
+    ) -> SupernetEvaluator:
         """An instrument for accuracy on a split; a context manager that ends its workers."""
         from archwright.evaluators.supernet import SupernetEvaluator
 
-        space = network_space(self.data.shape)
-        return SupernetEvaluator(checkpoint, space, self.data, split, workers=workers)
+        return SupernetEvaluator(checkpoint, self.supernet_space, self.data, split, workers=workers)
+
+    @property
+    def supernet_space(self) -> Space:
+        """The space that the supernet covers: also what the brief leaves out."""
+        return network_space(self.data.shape)
 
 
 def prepare(brief: Brief, bounds: tuple[Bound, ...] | None) -> Bench:

@@ -1,8 +1,8 @@
 """Free costs: what the analytical model says of networks on hardware, without any budget.
 
 Every evaluated network can be put on every hardware. Where the hardware space has
-more points than :data:`EXHAUSTIVE`, a seeded sample of that size stands for it and
-the neighbours of the sample's best are added.
+more points than ``exhaustive``, a seeded sample of that size stands for it and the
+neighbours of the sample's best are added.
 """
 
 from __future__ import annotations
@@ -28,12 +28,16 @@ Costs = Mapping[str, Floats]
 
 @dataclass(frozen=True)
 class Costing:
-    """The analytical costs of any network of one space on any hardware of another."""
+    """The analytical costs of any network of one space on any hardware of another.
+
+    Hardware spaces of up to ``exhaustive`` points are paired whole.
+    """
 
     network_space: Space
     hardware_space: Space
     workload_of: Callable[[Point], Workload]
     seed: int = 0
+    exhaustive: int = EXHAUSTIVE
 
     @cached_property
     def _model(self) -> AnalyticalModel:
@@ -42,10 +46,10 @@ class Costing:
     @cached_property
     def hardware(self) -> Indices:
         """The hardware that networks are paired with: the space, or a seeded sample of it."""
-        if self.hardware_space.size <= EXHAUSTIVE:
+        if self.hardware_space.size <= self.exhaustive:
             return self.hardware_space.enumerate()
         rng = np.random.default_rng((self.seed, self.hardware_space.size % 2**31))
-        return np.unique(self.hardware_space.sample(rng, EXHAUSTIVE), axis=0)
+        return np.unique(self.hardware_space.sample(rng, self.exhaustive), axis=0)
 
     @cached_property
     def _cached_workload(self) -> Callable[[tuple[tuple[str, Value], ...]], Workload]:
@@ -82,13 +86,17 @@ class Costing:
 
         Nothing new where the whole space is paired already.
         """
-        if self.hardware_space.size <= EXHAUSTIVE or len(hardware) == 0:
+        if self.hardware_space.size <= self.exhaustive or len(hardware) == 0:
             return hardware, self.zip(np.repeat(network[None, :], len(hardware), 0), hardware)
         both = np.unique(
             np.concatenate([hardware, neighbours(self.hardware_space, hardware)]), axis=0
         )
         costs = self.cross(network[None, :], both)
         return both, {metric: values[0] for metric, values in costs.items()}
+
+    def why_not(self, network: Indices, hardware: Point) -> str | None:
+        """Why ``hardware`` cannot run one network, shape (choices,); None if it can."""
+        return self._model.infeasible(self.workloads(network[None, :])[0], hardware)
 
     def _evaluate(
         self, workloads: Sequence[Workload], hardware: Indices, pairing: Literal["cross", "zip"]

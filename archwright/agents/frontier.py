@@ -53,10 +53,8 @@ class Pairings:
     def _best(self, hardware: Indices, costs: Costs) -> Pairing:
         affordable = np.flatnonzero(self._problem.affordable(costs))
         if len(affordable) and self._problem.cost_objectives:
-            losses = np.log(
-                np.stack([costs[m][affordable] for m in self._problem.cost_objectives], axis=-1)
-            )
-            affordable = affordable[non_dominated(losses)]
+            objectives = [costs[m][affordable] for m in self._problem.cost_objectives]
+            affordable = affordable[non_dominated(np.stack(objectives, axis=-1))]
         elif len(affordable):  # accuracy alone: any hardware will do, so the least energy
             affordable = affordable[[int(np.argmin(costs["energy_uj"][affordable]))]]
         return Pairing(hardware[affordable], {m: costs[m][affordable] for m in COSTS})

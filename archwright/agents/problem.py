@@ -83,6 +83,16 @@ class Problem:
             return np.ones(np.shape(accuracy), dtype=bool)
         return _within(constraint, accuracy)
 
+    def miss(self, accuracy: Floats, costs: Costs) -> Floats:
+        """By how much designs miss the bounds: relative, summed; 0 within all of them.
+
+        Infinite where the hardware cannot run the network.
+        """
+        total = np.where(np.isfinite(costs["latency_ms"]), 0.0, np.inf)
+        for metric, constraint in self.constraints.items():
+            total = total + _miss(constraint, accuracy if metric == "accuracy" else costs[metric])
+        return total
+
     def losses(self, accuracy: Floats, costs: Costs) -> Floats:
         """Losses of shape (designs, objectives); ``accuracy`` and costs of shape (designs,)."""
         return self.score.losses({**costs, "accuracy": accuracy})
@@ -109,6 +119,15 @@ def _within(constraint: Constraint, values: Floats) -> Mask:
     if constraint.at_least is not None:
         mask &= values >= constraint.at_least
     return mask
+
+
+def _miss(constraint: Constraint, values: Floats) -> Floats:
+    miss = np.zeros(np.shape(values))
+    if constraint.at_most is not None:
+        miss = np.maximum(miss, values / constraint.at_most - 1.0)
+    if constraint.at_least is not None and constraint.at_least > 0:
+        miss = np.maximum(miss, 1.0 - values / constraint.at_least)
+    return miss
 
 
 def fits(space: Space, point: Point) -> bool:

@@ -5,7 +5,9 @@ holds nothing that they do not hold.
 
 - ``tables``: what an archive's tables and columns mean.
 - ``records``: what an archive gives back, as frozen dataclasses.
-- ``archive``: writes and reads one archive; every write may be repeated.
+- ``rows``: between those and the tables' rows.
+- ``reader``: reads one archive and never changes it.
+- ``archive``: reads and writes one archive; every write may be repeated.
 - ``registry``: which runs exist, where their folders are, how they stand.
 - ``past``: reads the archives of other runs, in whatever state they are.
 - ``embedding``: brief, workload and design as one vector, for any space.

@@ -19,10 +19,16 @@ from archwright.space import Indices
 EPSILON = 0.005
 """Keeps the logarithm finite where every image was right; about two images of 400."""
 
+SMALLEST_SPREAD = 1e-3
+"""Where all accuracies are equal, a difference of this size in the target still counts as 1."""
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predicted log(error + epsilon): mean and standard deviation, each of shape (networks,)."""
+    """Predicted log(error + epsilon): mean and standard deviation, each of shape (networks,).
+
+    The deviation is that of the expected accuracy: the noise of a measurement is not in it.
+    """
 
     mean: Floats
     deviation: Floats
@@ -46,20 +52,23 @@ class AccuracyModel:
 
         rows = np.stack([network.row for network in evaluated])
         targets = np.log(1.0 - np.array([network.accuracy for network in evaluated]) + EPSILON)
+        self._center, self._scale = targets.mean(), max(targets.std(), SMALLEST_SPREAD)
         features = self._features(rows)
         kernel = ConstantKernel(1.0, (0.05, 50.0)) * Matern(
             np.full(features.shape[1], 2.0), (0.1, 100.0), nu=2.5
         ) + WhiteKernel(0.05, (1e-3, 1.0))
-        self._noise_free = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+        self._process = GaussianProcessRegressor(kernel, random_state=0)
         with warnings.catch_warnings():
             # A length scale at its bound means only that a choice does not matter.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self._noise_free.fit(features, targets)
+            self._process.fit(features, (targets - self._center) / self._scale)
 
     def predict(self, rows: Indices) -> Prediction:
         """Predict networks given as indices, shape (networks, choices)."""
-        mean, deviation = self._noise_free.predict(self._features(rows), return_std=True)
-        return Prediction(np.asarray(mean), np.asarray(deviation))
+        mean, deviation = self._process.predict(self._features(rows), return_std=True)
+        noise = self._process.kernel_.k2.noise_level
+        noise_free = np.sqrt(np.maximum(deviation**2 - noise, 0.0))
+        return Prediction(self._center + self._scale * mean, self._scale * noise_free)
 
     def _features(self, rows: Indices) -> Floats:
         """Shape (networks, features): choices scaled to 0..1, words one-hot, log sizes."""

@@ -11,6 +11,10 @@ from archwright.agents.problem import Problem
 from archwright.space import Indices, Space, point_hash
 
 
+ENUMERABLE = 4096
+"""Network spaces up to this size are looked at whole, so that their last point is found."""
+
+
 def network_keys(space: Space, rows: Indices) -> list[str]:
     """The keys of networks, given as rows of indices."""
     return [point_hash(point) for point in space.decode(rows)]
@@ -29,11 +33,8 @@ def untried(space: Space, rows: Indices, tried: Collection[str]) -> Indices:
 def draw_untried(
     space: Space, rng: np.random.Generator, tried: Collection[str], patience: int = 20
 ) -> Iterator[Indices]:
-    """Untried networks, uniformly, each once; ends when the space seems exhausted.
-
-    Spaces of up to 4,096 points are shuffled whole, so that their last point is found.
-    """
-    if space.size <= 4096:
+    """Untried networks, uniformly, each once; ends when the space seems exhausted."""
+    if space.size <= ENUMERABLE:
         rows = space.enumerate()
         yield from untried(space, rows[rng.permutation(len(rows))], tried)
         return
@@ -46,9 +47,11 @@ def draw_untried(
 
 
 def balanced_hardware(problem: Problem, pairing: Pairing) -> Indices:
-    """The hardware of a pairing that compromises best between the cost objectives."""
-    if len(pairing) == 1 or not problem.cost_objectives:
-        return np.asarray(pairing.hardware[0])
-    losses = problem.losses(np.zeros(len(pairing)), pairing.costs)
-    columns = [i for i, m in enumerate(problem.score.metrics) if m != "accuracy"]
-    return np.asarray(pairing.hardware[int(np.argmin((losses[:, columns] ** 2).sum(axis=1)))])
+    """The hardware of a pairing that compromises best between the cost objectives.
+
+    It is the closest to the corner where every cost is at its best bound or better.
+    """
+    # Accuracy is the same on all of them: a perfect one adds nothing to the distance.
+    losses = problem.losses(np.ones(len(pairing)), pairing.costs)
+    distance = (np.clip(losses, 0.0, None) ** 2).sum(axis=1)
+    return np.asarray(pairing.hardware[int(np.argmin(distance))])

@@ -3,7 +3,8 @@
 Uniform draws crowd in the middle of a space; the ends of a front are found by asking
 for them. Drawn are networks around a "scale" t in [0, 1] (every ordered choice near the
 same share of its range), sorted by multiply-accumulates, and taken at even steps of
-log10(MACs). Partitioning by complexity follows PEL-NAS (arXiv 2510.01472).
+log10(MACs). Small spaces are taken whole instead. Partitioning by complexity follows
+PEL-NAS (arXiv 2510.01472).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import numpy as np
 
 from archwright.agents.frontier import Pairings
 from archwright.agents.problem import History, Problem, Suggestion
-from archwright.agents.strategies.common import balanced_hardware, draw_untried, untried
+from archwright.agents.strategies.common import ENUMERABLE, balanced_hardware, untried
+from archwright.front import Floats
 from archwright.space import Indices, Space
 
 DRAWS = 512
@@ -47,9 +49,9 @@ class Spread:
     def ask(self, n: int) -> list[Suggestion]:
         """Up to ``n`` untried networks, evenly over the complexities not yet covered."""
         space, tried = self._problem.network_space, self._history.tried
-        rows = untried(space, draw_scaled(space, self._rng, DRAWS), tried)
-        if len(rows) < n:
-            rows = np.array(list(draw_untried(space, self._rng, tried)), dtype=np.int64)
+        whole = space.size <= ENUMERABLE
+        drawn = space.enumerate() if whole else draw_scaled(space, self._rng, DRAWS)
+        rows = untried(space, drawn, tried)
         if len(rows) == 0:
             return []
         complexity = np.log10([w.macs for w in self._problem.costing.workloads(rows)])
@@ -68,7 +70,7 @@ class Spread:
         return proposals
 
 
-def _even_targets(complexity: np.ndarray, n: int) -> list[float]:
+def _even_targets(complexity: Floats, n: int) -> list[float]:
     """``n`` even steps over the range, both ends first: they anchor the front."""
     targets = np.linspace(complexity.min(), complexity.max(), n).tolist()
     return targets if n < 3 else [targets[0], targets[-1], *targets[1:-1]]

@@ -3,11 +3,13 @@
 Hardware costs are exact and free, so only accuracy is learned. NSGA-II (Deb et al.
 2002, through pymoo) evolves whole designs against predicted accuracy and exact costs;
 the batch is then chosen greedily by expected hypervolume improvement, where each
-candidate network is credited with every hardware it could be paired with.
+candidate network is credited with every hardware of a panel.
 """
 
 from __future__ import annotations
 
+import heapq
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,17 +17,20 @@ import numpy as np
 from archwright.agents.frontier import Frontier, Pairing, Pairings
 from archwright.agents.problem import Evaluated, History, Problem, Suggestion
 from archwright.agents.strategies.accuracy_model import AccuracyModel, Prediction
-from archwright.agents.strategies.common import draw_untried, untried
+from archwright.agents.strategies.common import draw_untried, network_keys, untried
+from archwright.agents.strategies.random_search import RandomSearch
 from archwright.agents.strategies.spread import Spread, draw_scaled
 from archwright.front import Floats, non_dominated
 from archwright.space import Indices
 
 FEWEST_TO_LEARN_FROM = 4
-POPULATION = 80
-GENERATIONS = 25
+POPULATION = 64
+GENERATIONS = 16
 PANEL = 192
 """Hardware points that candidates are paired with while they are compared."""
-CANDIDATES = 96
+CANDIDATES = 128
+VARIANTS = 48
+"""Candidates that differ from a network of the front in one choice."""
 
 
 class SurrogateEvolution:
@@ -49,10 +54,20 @@ class SurrogateEvolution:
 
     def ask(self, n: int) -> list[Suggestion]:
         """Up to ``n`` designs with the largest expected gain, each after the ones before."""
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
         if len(self._history.evaluated) < FEWEST_TO_LEARN_FROM:
             opening = Spread(self._problem, self._pairings, self._rng)
             opening.tell(self._history)
             return opening.ask(n)
+        # On one thread sums are added up in one order, whatever the machine's cores; the
+        # matrices are too small to gain from more.
+        with threadpool_limits(1, user_api="blas"):
+            proposals = self._evolved(n)
+        return proposals + self._drawn(n - len(proposals), proposals)
+
+    def _evolved(self, n: int) -> list[Suggestion]:
+        """Evolution's part of the batch; short where it has found fewer that are new."""
         model = AccuracyModel(self._problem)
         model.fit(self._history.evaluated)
         frontier = Frontier(self._problem, self._pairings)
@@ -63,6 +78,16 @@ class SurrogateEvolution:
             return []
         panel = self._panel(population, frontier)
         return self._choose(candidates, panel, model.predict(candidates), frontier, n)
+
+    def _drawn(self, n: int, proposals: list[Suggestion]) -> list[Suggestion]:
+        """``n`` uniform draws beside ``proposals``."""
+        if n == 0:
+            return []
+        rows = np.array([proposal.network for proposal in proposals], dtype=np.int64)
+        keys = network_keys(self._problem.network_space, rows)
+        rest = RandomSearch(self._problem, self._pairings, self._rng)
+        rest.tell(History(self._history.evaluated, self._history.tried | frozenset(keys)))
+        return rest.ask(n)
 
     def _evolve(self, model: AccuracyModel, frontier: Frontier) -> Indices:
         """The final population of NSGA-II, shape (designs, network + hardware choices)."""
@@ -91,7 +116,7 @@ class SurrogateEvolution:
         points = frontier.points()
         picks = self._rng.permutation(len(points))[: POPULATION // 2]
         from_front = [np.concatenate([points[p].evaluated.row, points[p].hardware]) for p in picks]
-        networks = draw_scaled(self._problem.network_space, self._rng, POPULATION)
+        networks = draw_scaled(self._problem.network_space, self._rng, POPULATION - len(picks))
         hardware = self._problem.hardware_space.sample(self._rng, len(networks))
         spread = np.concatenate([networks, hardware], axis=1)
         together = np.concatenate(
@@ -100,32 +125,23 @@ class SurrogateEvolution:
         return np.asarray(np.unique(together, axis=0))
 
     def _candidates(self, population: Indices, frontier: Frontier) -> Indices:
-        """Untried networks: the population's, then one-step variants of the front's."""
-        space = self._problem.network_space
+        """Untried networks: the population's, one-step variants of the front's, and draws."""
+        space, tried = self._problem.network_space, self._history.tried
         evolved = population[:, : len(space.choices)]
-        owners = {point.evaluated.key: point.evaluated.row for point in frontier.points()}
-        variants = [self._vary(row) for row in owners.values() for _ in range(3)]
-        rows = untried(
-            space, np.concatenate([evolved, *[v[None] for v in variants]]), self._history.tried
-        )
-        if len(rows) == 0:
-            few = [
-                row
-                for row, _ in zip(
-                    draw_untried(space, self._rng, self._history.tried),
-                    range(CANDIDATES),
-                    strict=False,
-                )
-            ]
-            rows = np.array(few, dtype=np.int64).reshape(-1, len(space.choices))
-        return rows[:CANDIDATES]
+        of_front = list({p.evaluated.key: p.evaluated.row for p in frontier.points()}.values())
+        owners = np.array(of_front, dtype=np.int64).reshape(-1, len(space.choices))
+        picks = self._rng.integers(len(owners), size=VARIANTS if len(owners) else 0)
+        drawn = np.array(list(islice(draw_untried(space, self._rng, tried), CANDIDATES)), np.int64)
+        rows = [evolved, self._varied(owners[picks]), drawn.reshape(-1, len(space.choices))]
+        return untried(space, np.concatenate(rows), tried)[:CANDIDATES]
 
-    def _vary(self, row: Indices) -> Indices:
-        """One choice of a network drawn anew."""
+    def _varied(self, rows: Indices) -> Indices:
+        """Networks with one choice each drawn anew."""
         space = self._problem.network_space
-        varied = row.copy()
-        c = int(self._rng.integers(len(space.choices)))
-        varied[c] = self._rng.integers(len(space.choices[c].values))
+        which = self._rng.integers(len(space.choices), size=len(rows))
+        every = np.arange(len(rows))
+        varied = rows.copy()
+        varied[every, which] = space.sample(self._rng, len(rows))[every, which]
         return varied
 
     def _panel(self, population: Indices, frontier: Frontier) -> Indices:
@@ -139,7 +155,10 @@ class SurrogateEvolution:
     def _choose(
         self, candidates: Indices, panel: Indices, predicted: Prediction, frontier: Frontier, n: int
     ) -> list[Suggestion]:
-        """Greedy batch by expected hypervolume improvement over three outcomes each."""
+        """Greedy batch by expected hypervolume improvement over three outcomes each.
+
+        Candidates without an affordable hardware on the panel are left out.
+        """
         pairs = self._pairs(candidates, panel)
         # Three-point quadrature of a normal distribution (Gauss-Hermite): 1/6, 2/3, 1/6.
         outcomes = [
@@ -147,57 +166,64 @@ class SurrogateEvolution:
             for weight, sign in ((1 / 6, -1), (2 / 3, 0), (1 / 6, 1))
         ]
         losses = frontier.losses
-        remaining = [c for c in range(len(candidates)) if len(pairs[c])]
-        proposals: list[Suggestion] = []
-        while remaining and len(proposals) < n:
-            before = self._problem.score.hypervolume(losses)
-            gains = []
-            for c in remaining:
-                gains.append(
-                    sum(
-                        weight * (self._with(losses, accuracy[c], pairs[c])[0] - before)
-                        for weight, accuracy in outcomes
-                    )
-                )
-            best = int(np.argmax(gains))
-            chosen = remaining.pop(best)
-            accuracy = predicted.accuracy()[chosen]
-            _, losses = self._with(losses, accuracy, pairs[chosen])
-            proposals.append(
-                self._proposal(candidates[chosen], pairs[chosen], accuracy, gains[best])
+
+        def gain(c: int) -> float:
+            return sum(
+                weight * self._improvement(losses, accuracy[c], pairs[c])
+                for weight, accuracy in outcomes
             )
+
+        expected = predicted.accuracy()
+        # Of equal gains (none, before anything meets the bound on accuracy) the nearest to it.
+        miss = [self._miss(expected[c], pairs[c]) for c in range(len(candidates))]
+        # A gain only shrinks while the batch grows: an old one bounds the new one from above,
+        # so that only the best need to be computed again (lazy greedy, Minoux 1978).
+        queue = [(-gain(c), miss[c], c, 0) for c in range(len(candidates)) if len(pairs[c])]
+        heapq.heapify(queue)
+        proposals: list[Suggestion] = []
+        while queue and len(proposals) < n:
+            bound, _, c, known_at = heapq.heappop(queue)
+            if known_at < len(proposals):
+                heapq.heappush(queue, (-gain(c), miss[c], c, len(proposals)))
+                continue
+            losses = self._joined(losses, expected[c], pairs[c])
+            proposals.append(self._proposal(candidates[c], pairs[c], expected[c], -bound))
         return proposals
 
     def _pairs(self, candidates: Indices, panel: Indices) -> list[Pairing]:
-        """Each candidate's affordable, non-dominated part of the panel.
-
-        A candidate that nothing on the panel suits gets its full pairing instead.
-        """
+        """Each candidate's affordable, non-dominated part of the panel."""
         costs = self._problem.costing.cross(candidates, panel)
         affordable = self._problem.affordable(costs)
         pairs = []
-        for c, row in enumerate(candidates):
+        for c in range(len(candidates)):
             kept = np.flatnonzero(affordable[c])
-            if len(kept) == 0:
-                pairs.append(self._pairings.of(row))
-                continue
             own = {metric: values[c][kept] for metric, values in costs.items()}
-            front = non_dominated(self._problem.losses(np.zeros(len(kept)), own))
+            front = non_dominated(self._problem.losses(np.ones(len(kept)), own))
             pairs.append(Pairing(panel[kept[front]], {m: v[front] for m, v in own.items()}))
         return pairs
 
-    def _with(self, losses: Floats, accuracy: float, pairing: Pairing) -> tuple[float, Floats]:
-        """The hypervolume and the losses once a network with this accuracy has joined."""
+    def _improvement(self, losses: Floats, accuracy: float, pairing: Pairing) -> float:
+        """What a network with this accuracy would add to the hypervolume."""
+        score = self._problem.score
+        return score.hypervolume(self._joined(losses, accuracy, pairing)) - score.hypervolume(losses)
+
+    def _joined(self, losses: Floats, accuracy: float, pairing: Pairing) -> Floats:
+        """The losses once a network with this accuracy has joined."""
         expected = np.full(len(pairing), accuracy)
         if not self._problem.accurate(expected).all():
-            return self._problem.score.hypervolume(losses), losses
-        together = np.concatenate([losses, self._problem.losses(expected, pairing.costs)])
-        together = together[non_dominated(together)]
-        return self._problem.score.hypervolume(together), together
+            return losses
+        return np.concatenate([losses, self._problem.losses(expected, pairing.costs)])
+
+    def _miss(self, accuracy: float, pairing: Pairing) -> float:
+        """How far a network is from the brief's bounds on its best hardware."""
+        return float(
+            self._problem.miss(np.full(len(pairing), accuracy), pairing.costs).min(initial=np.inf)
+        )
 
     def _proposal(self, row: Indices, pairing: Pairing, accuracy: float, gain: float) -> Suggestion:
         losses = self._problem.losses(np.full(len(pairing), accuracy), pairing.costs)
-        hardware = pairing.hardware[int(np.argmin((losses**2).sum(axis=1)))]
+        distance = (np.clip(losses, 0.0, None) ** 2).sum(axis=1)
+        hardware = pairing.hardware[int(np.argmin(distance))]
         reason = f"expected hypervolume gain {gain:.4f} at a predicted accuracy of {accuracy:.3f}"
         return Suggestion(row, hardware, reason, self._nearest(row))
 
@@ -210,7 +236,7 @@ class SurrogateEvolution:
 
 
 def _predicted_landscape(problem: Problem, model: AccuracyModel, exploration: float) -> Any:
-    """What NSGA-II minimises: losses with an optimistic accuracy; broken bounds as G > 0."""
+    """What NSGA-II minimises: losses with an optimistic accuracy; missed bounds as G > 0."""
     from pymoo.core.problem import Problem as PymooProblem
 
     spaces = (problem.network_space, problem.hardware_space)
@@ -233,8 +259,7 @@ def _predicted_landscape(problem: Problem, model: AccuracyModel, exploration: fl
             networks, hardware = rows[:, :split], rows[:, split:]
             accuracy = model.predict(networks).accuracy(0.5 * exploration)
             costs = problem.costing.zip(networks, hardware)
-            allowed = problem.affordable(costs) & problem.accurate(accuracy)
-            out["F"] = np.nan_to_num(problem.losses(accuracy, costs), posinf=10.0)
-            out["G"] = np.where(allowed, -1.0, 1.0)[:, None]
+            out["F"] = np.nan_to_num(problem.losses(accuracy, costs), posinf=10.0, neginf=-10.0)
+            out["G"] = np.nan_to_num(problem.miss(accuracy, costs), posinf=1e6)[:, None]
 
     return Landscape()

@@ -1,1 +1,98 @@
-"""A weight-sharing supernet: training, evaluation, extraction, export."""
+"""A weight-sharing supernet: training, evaluation, extraction, export.
+
+Where things are, in the order in which a network meets them:
+
+- ``data``      images, labels and splits, from what a user has
+- ``space``     the network space and the workload of each of its networks; no torch
+- ``network``   the elastic layers and the supernet
+- ``train``     recipe, training with checkpoints, the cache of trained supernets
+- ``extract``   one network as a stand-alone module; batch norm recalibrated and folded
+- ``quantise``  the module at the design's bits: what is measured and what is exported
+- ``evaluate``  the instrument, with its pool of workers
+- ``export``    safetensors and ONNX, compared with onnxruntime
+
+All public names can be imported from here; torch is loaded when one of its modules is.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from archwright.evaluators.supernet.data import Data, Splits, load_data
+    from archwright.evaluators.supernet.evaluate import SupernetEvaluator
+    from archwright.evaluators.supernet.export import ExportedNetwork, Parity, export_network
+    from archwright.evaluators.supernet.extract import extract
+    from archwright.evaluators.supernet.network import (
+        Supernet,
+        largest_network,
+        smallest_network,
+    )
+    from archwright.evaluators.supernet.quantise import QuantisedNetwork, prepare
+    from archwright.evaluators.supernet.space import (
+        InputShape,
+        network_space,
+        plan_of,
+        workload_of,
+    )
+    from archwright.evaluators.supernet.train import (
+        Checkpoint,
+        Recipe,
+        TrainingProgress,
+        cached_supernet,
+        load_supernet,
+        train_supernet,
+    )
+
+_HOMES = {
+    "data": ("Data", "Splits", "load_data"),
+    "space": ("InputShape", "network_space", "plan_of", "workload_of"),
+    "network": ("Supernet", "largest_network", "smallest_network"),
+    "train": (
+        "Checkpoint",
+        "Recipe",
+        "TrainingProgress",
+        "cached_supernet",
+        "load_supernet",
+        "train_supernet",
+    ),
+    "extract": ("extract",),
+    "quantise": ("QuantisedNetwork", "prepare"),
+    "evaluate": ("SupernetEvaluator",),
+    "export": ("ExportedNetwork", "Parity", "export_network"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Checkpoint",
+    "Data",
+    "ExportedNetwork",
+    "InputShape",
+    "Parity",
+    "QuantisedNetwork",
+    "Recipe",
+    "Splits",
+    "Supernet",
+    "SupernetEvaluator",
+    "TrainingProgress",
+    "cached_supernet",
+    "export_network",
+    "extract",
+    "largest_network",
+    "load_data",
+    "load_supernet",
+    "network_space",
+    "plan_of",
+    "prepare",
+    "smallest_network",
+    "train_supernet",
+    "workload_of",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load the module of a public name when it is first asked for (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

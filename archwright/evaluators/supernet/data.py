@@ -102,7 +102,8 @@ class Data:
         side = self.images.shape[2]
         count = min(largest, max(32, 2**20 // side**2), len(self.splits.train))
         # Evenly through the training images, which may be stored class by class.
-        return self.splits.train[np.linspace(0, len(self.splits.train) - 1, count).astype(int)]
+        chosen = np.linspace(0, len(self.splits.train) - 1, count).astype(np.int64)
+        return np.take(self.splits.train, chosen)
 
 
 def scaled(images: Images) -> npt.NDArray[np.float32]:
@@ -148,12 +149,18 @@ def _npz(path: Path, task: Task, seed: int) -> Data:
         for names in (("x_train", "y_train"), ("x_test", "y_test"), ("x", "y"))
         if all(name in arrays for name in names)
     ]
-    if given not in ([("x", "y")], [("x_train", "y_train")], [("x_train", "y_train"), ("x_test", "y_test")]):
+    if given not in (
+        [("x", "y")],
+        [("x_train", "y_train")],
+        [("x_train", "y_train"), ("x_test", "y_test")],
+    ):
         raise DataError(
             f"{path}: arrays {', '.join(sorted(arrays)) or 'none'}; allowed x and y, or x_train "
             "and y_train with or without x_test and y_test"
         )
-    images = [_grey_levels(_channels_first(arrays[x], f"{path}: {x}"), f"{path}: {x}") for x, _ in given]
+    images = [
+        _grey_levels(_channels_first(arrays[x], f"{path}: {x}"), f"{path}: {x}") for x, _ in given
+    ]
     labels = [_labels(arrays[y], arrays[x], f"{path}: {y}") for x, y in given]
     if len({part.shape[1:] for part in images}) > 1:
         raise DataError(
@@ -161,9 +168,7 @@ def _npz(path: Path, task: Task, seed: int) -> Data:
             f"{images[0].shape[1:]}; they must be the same"
         )
     own_test = len(images[1]) if len(images) == 2 else 0
-    return _checked(
-        path.name, np.concatenate(images), np.concatenate(labels), task, seed, own_test
-    )
+    return _checked(path.name, np.concatenate(images), np.concatenate(labels), task, seed, own_test)
 
 
 def _folder(path: Path) -> tuple[Images, Labels]:
@@ -196,7 +201,7 @@ def _folder(path: Path) -> tuple[Images, Labels]:
 
 
 def _channels_first(images: Array, source: str) -> Array:
-    """(images, side, side), with channels last, first or none, to (images, channels, side, side)."""
+    """Shape (images, side, side), channels last, first or none, to channels second."""
     if images.ndim == 3:
         images = images[:, None]
     elif images.ndim == 4 and images.shape[3] in (1, 3):
@@ -239,7 +244,9 @@ def _labels(labels: Array, images: Array, source: str) -> Labels:
         raise DataError(f"{source}: {labels.dtype} values; labels must be integers")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= LARGEST_CLASSES:
-        raise DataError(f"{source}: labels from {low} to {high}; allowed 0 to {LARGEST_CLASSES - 1}")
+        raise DataError(
+            f"{source}: labels from {low} to {high}; allowed 0 to {LARGEST_CLASSES - 1}"
+        )
     return labels.reshape(-1).astype(np.int64)
 
 

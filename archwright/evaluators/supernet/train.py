@@ -41,8 +41,8 @@ class Recipe:
 
     epochs: int = 40
     seed: int = 0
-    batch_size: int = 64
-    learning_rate: float = 4e-3
+    batch_size: int = 32
+    learning_rate: float = 2e-2
     weight_decay: float = 1e-2
     random_networks: int = 2
     warm_up: float = 0.05
@@ -176,10 +176,10 @@ def _train_epoch(
                 f"supernet training: the loss is {loss.item()} at epoch {epoch + 1}, step "
                 f"{step + 1}; the weights after epoch {epoch} are kept"
             )
-        loss.backward()
+        torch.autograd.backward(loss)
         teacher = logits.detach().softmax(1)
         for network in (smallest, *space.decode(space.sample(rng, recipe.random_networks))):
-            functional.cross_entropy(supernet(batch, network), teacher).backward()
+            torch.autograd.backward(functional.cross_entropy(supernet(batch, network), teacher))
         torch.nn.utils.clip_grad_norm_(supernet.parameters(), 5.0)
         optimiser.step()
         total += loss.item()
@@ -194,9 +194,9 @@ def _shifted(
     reach = side // 8
     moves = rng.integers(-reach, reach + 1, size=(2, count, 1))
     rows, columns = np.clip(np.arange(side) + moves, 0, side - 1)
-    return images[np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]].transpose(
-        0, 3, 1, 2
-    )
+    return images[
+        np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]
+    ].transpose(0, 3, 1, 2)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, epoch: float) -> None:

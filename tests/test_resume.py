@@ -1,0 +1,191 @@
+"""kill -9 at many points, then resume: the front is the one of an uninterrupted run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import runs
+
+pytestmark = pytest.mark.slow
+
+Reached = Callable[[Path, Path], bool]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The home and the result of a run that nothing disturbed."""
+    with pytest.MonkeyPatch.context() as patch:
+        world = tmp_path_factory.mktemp("whole")
+        patch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
+        result = runs.search(runs.write_brief(world), "--run-dir", world / "run")
+        return world / "home", result
+
+
+def _training(home: Path, folder: Path) -> bool:
+    return any((home / "supernets").glob("*/training.pt"))
+
+
+def _proposed(home: Path, folder: Path) -> bool:
+    return runs.count(folder, "select count(*) from proposals where step = 1") > 0
+
+
+def _measuring(home: Path, folder: Path) -> bool:
+    return runs.count(folder, "select count(*) from uses where step = 2") > 0
+
+
+def _later(home: Path, folder: Path) -> bool:
+    return runs.count(folder, "select count(*) from uses where role = 'search'") >= 12
+
+
+def _testing(home: Path, folder: Path) -> bool:
+    return runs.count(folder, "select count(*) from uses where role = 'test'") > 0
+
+
+def _baseline(home: Path, folder: Path) -> bool:
+    return runs.count(folder, "select count(*) from uses where role = 'baseline'") > 2
+
+
+POINTS = (_training, _proposed, _measuring, _later, _testing, _baseline)
+
+
+@pytest.mark.parametrize("reached", POINTS, ids=lambda point: point.__name__.strip("_"))
+def test_killed_run_resumes_to_the_same_front(
+    reached: Reached, uninterrupted: tuple[Path, dict[str, Any]], home: Path, tmp_path: Path
+) -> None:
+    trained, whole = uninterrupted
+    if reached is not _training:
+        runs.share_supernets(trained, home)
+    folder = tmp_path / "run"
+    process = runs.start("search", runs.write_brief(tmp_path), "--run-dir", folder)
+    runs.kill_when(process, lambda: reached(home, folder))
+    recorded = runs.count(folder, "select count(*) from measurements")
+
+    run = runs.run_of(folder)
+    status, out, err = runs.archwright("resume", run, "--json")
+    assert status == 0, err[-3000:]
+    resumed = json.loads(out.splitlines()[-1])
+    assert runs.front_of(resumed) == runs.front_of(whole)
+    assert resumed["evaluations"] == whole["evaluations"]
+    assert resumed["hypervolume"] == whole["hypervolume"]
+    assert resumed["random_hypervolume"] == whole["random_hypervolume"]
+    assert runs.count(folder, "select count(*) from measurements") >= recorded
+    names = [
+        (event["kind"], event["step"], event["label"])
+        for event in map(json.loads, (folder / "events.jsonl").read_text().splitlines())
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_workers_of_a_killed_run_end_by_themselves(
+    uninterrupted: tuple[Path, dict[str, Any]], home: Path, tmp_path: Path
+) -> None:
+    import psutil
+
+    runs.share_supernets(uninterrupted[0], home)
+    folder = tmp_path / "run"
+    process = runs.start("search", runs.write_brief(tmp_path), "--run-dir", folder)
+    workers: list[psutil.Process] = []
+
+    def measuring() -> bool:
+        if _measuring(home, folder):
+            workers.extend(psutil.Process(process.pid).children(recursive=True))
+            return True
+        return False
+
+    runs.kill_when(process, measuring)
+    assert workers
+    deadline = time.monotonic() + 30
+    while any(
+        worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers
+    ):
+        assert time.monotonic() < deadline, "workers outlive their run"
+        time.sleep(0.1)
+
+
+def test_damaged_checkpoints_are_put_aside_and_the_archive_is_walked_again(
+    uninterrupted: tuple[Path, dict[str, Any]], home: Path, tmp_path: Path
+) -> None:
+    trained, whole = uninterrupted
+    runs.share_supernets(trained, home)
+    folder = tmp_path / "run"
+    process = runs.start("search", runs.write_brief(tmp_path), "--run-dir", folder)
+    runs.kill_when(process, lambda: _later(home, folder))
+    for leftover in folder.glob("checkpoint.db-*"):
+        leftover.unlink()
+    (folder / "checkpoint.db").write_bytes(b"not a database" * 100)
+    status, out, err = runs.archwright("resume", runs.run_of(folder), "--json")
+    assert status == 0, err[-3000:]
+    resumed = json.loads(out.splitlines()[-1])
+    assert runs.front_of(resumed) == runs.front_of(whole)
+    assert (folder / "checkpoint.damaged").is_file()
+
+
+def test_two_processes_cannot_work_on_one_run(
+    uninterrupted: tuple[Path, dict[str, Any]], home: Path, tmp_path: Path
+) -> None:
+    runs.share_supernets(uninterrupted[0], home)
+    folder = tmp_path / "run"
+    first = runs.start("search", runs.write_brief(tmp_path), "--run-dir", folder, "--no-random")
+    deadline = time.monotonic() + runs.PATIENCE_S
+    while not _proposed(home, folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    status, _, err = runs.archwright("resume", runs.run_of(folder))
+    assert status == 2
+    assert "another process works on it" in err
+    assert runs.finish(first)[0] == 0
+
+
+def test_resume_refuses_what_it_cannot_continue(home: Path, tmp_path: Path) -> None:
+    status, _, err = runs.archwright("resume", "../nowhere")
+    assert status == 2
+    assert err.strip() == "archwright: run '../nowhere': not known; known runs: none"
+
+
+def test_resume_refuses_other_images(
+    uninterrupted: tuple[Path, dict[str, Any]], home: Path, tmp_path: Path
+) -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (200, 8, 8)).astype("uint8"), np.arange(200) % 4
+    np.savez(tmp_path / "data.npz", x=images, y=labels)
+    text = runs.TINY_BRIEF.replace('data = "digits"', 'data = "data.npz"')
+    brief = runs.write_brief(tmp_path, text=text.replace("epochs = 3", "epochs = 1"))
+    process = runs.start("search", brief, "--run-dir", tmp_path / "run")
+    runs.kill_when(process, lambda: _proposed(home, tmp_path / "run"))
+    np.savez(tmp_path / "data.npz", x=images[::-1], y=labels)
+    status, _, err = runs.archwright("resume", runs.run_of(tmp_path / "run"))
+    assert status == 2
+    assert "is not what it was when the run began" in err
+
+
+def test_lost_index_is_rebuilt_from_the_archives(
+    uninterrupted: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archwright.brief import parse_brief
+    from archwright.home import memory_folder, registry_file
+    from archwright.memory.recall import DesignMemory, Query
+    from archwright.memory.registry import Registry
+
+    trained, whole = uninterrupted
+    monkeypatch.setenv("ARCHWRIGHT_HOME", str(trained))
+    import tomllib
+
+    brief = parse_brief(tomllib.loads(runs.TINY_BRIEF))
+
+    def recalled() -> list[tuple[str, float]]:
+        with Registry(registry_file()) as registry:
+            found = DesignMemory(memory_folder(), registry).recall(Query(brief=brief), 10)
+            return [(design.design.key, design.similarity) for design in found.designs]
+
+    before = recalled()
+    assert {key for key, _ in before} <= {design["key"] for design in whole["front"]}
+    shutil.rmtree(memory_folder())
+    assert recalled() == before
