@@ -27,6 +27,7 @@ _WORDING = {
     "dict_type": "allowed a table",
     "list_type": "allowed a list",
     "string_type": "allowed a text",
+    "too_short": "at least one value is needed",
 }
 """Where pydantic speaks of Python, by its type of error."""
 
@@ -40,15 +41,11 @@ class Table(BaseModel):
     @classmethod
     def _has_only_known_keys(cls, table: object) -> object:
         """As ``extra="forbid"``, but the complaint says which keys there are."""
-        unknown = [key for key in table if key not in cls.model_fields] if _is_table(table) else []
-        if unknown:
-            detail = {"key": unknown[0], "allowed": ", ".join(cls.model_fields)}
-            raise PydanticCustomError("unknown_key", "unknown key; allowed {allowed}", detail)
+        for key in table if isinstance(table, Mapping) else ():
+            if key not in cls.model_fields:
+                detail = {"key": key, "allowed": ", ".join(cls.model_fields)}
+                raise PydanticCustomError("unknown_key", "unknown key; allowed {allowed}", detail)
         return table
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping)
 
 
 def _plain_value(value: object) -> object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -20,6 +20,7 @@ from archwright.measurement import METRICS
 Role = Literal["planner", "proposer", "critic", "evaluator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Direction = Literal["maximise", "minimise"]
+Values = Annotated[list[ChoiceValue], Field(min_length=1)]
 
 EMBEDDED_DATA = ("digits",)
 MOST_OBJECTIVES = 5
@@ -68,14 +69,14 @@ class NetworkSection(Table):
     """The network space, and which values of its choices to keep (all, when not named)."""
 
     space: Literal["mbconv"] = "mbconv"
-    choices: dict[str, list[ChoiceValue]] = Field(default_factory=dict)
+    choices: dict[str, Values] = Field(default_factory=dict)
 
 
 class HardwareSection(Table):
     """The hardware space with the values to keep, or one fixed hardware."""
 
     space: Literal["systolic"] = "systolic"
-    choices: dict[str, list[ChoiceValue]] = Field(default_factory=dict)
+    choices: dict[str, Values] = Field(default_factory=dict)
     fixed: dict[str, ChoiceValue] | None = None
 
     @model_validator(mode="after")
@@ -88,7 +89,7 @@ class HardwareSection(Table):
 class Supernet(Table):
     """How the supernet is trained."""
 
-    epochs: int = Field(default=40, ge=1, le=1000)
+    epochs: int = Field(default=30, ge=1, le=1000)
 
 
 class Budget(Table):

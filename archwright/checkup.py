@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from archwright import __version__
-from archwright.errors import ArchwrightError
+from archwright.errors import ArchwrightError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,13 +30,17 @@ class Finding:
 
 def check_up() -> list[Finding]:
     """Everything, in the order in which it matters."""
-    return [*_packages(), *_places(), *_endpoints()]
+    return [*_packages(), _home(), *_settings()]
 
 
 def _packages() -> list[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     found = [Finding("archwright", "ok", f"{__version__} on Python {version}")]
-    for requirement in importlib.metadata.requires("archwright") or []:
+    try:
+        requirements = importlib.metadata.requires("archwright") or []
+    except importlib.metadata.PackageNotFoundError:
+        return [Finding("archwright", "missing", "it runs from a folder: pip install -e .")]
+    for requirement in requirements:
         needed = re.match(r"[A-Za-z0-9._-]+", requirement)
         if needed is None:
             continue
@@ -53,31 +57,31 @@ def _packages() -> list[Finding]:
     return found
 
 
-def _places() -> list[Finding]:
+def _home() -> Finding:
     from archwright.home import home
-    from archwright.settings import settings_path
 
     try:
         place = home()
-        state: State = "ok" if os.access(place, os.W_OK) else "missing"
-        found = [Finding("home", state, str(place))]
     except ArchwrightError as error:
-        found = [Finding("home", "missing", str(error))]
-    path = settings_path()
-    there = path.is_file()
-    detail = str(path) if there else f"{path} (not there: defaults, no models)"
-    return [*found, Finding("settings", "ok" if there else "absent", detail)]
+        return Finding("home", "missing", str(error))
+    if not os.access(place, os.W_OK):
+        return Finding("home", "missing", f"{place}: it must be a folder that can be written")
+    return Finding("home", "ok", str(place))
 
 
-def _endpoints() -> list[Finding]:
+def _settings() -> list[Finding]:
+    """The settings file, and each model that it names."""
     from archwright.agents.model import check_endpoint
-    from archwright.settings import load_settings
+    from archwright.settings import load_settings, settings_path
 
+    path = settings_path()
     try:
-        settings = load_settings()
+        settings = load_settings(path)
     except ArchwrightError as error:
         return [Finding("settings", "missing", str(error))]
-    found = []
+    if not path.is_file():
+        return [Finding("settings", "absent", f"{path} (not there: defaults, no models)")]
+    found = [Finding("settings", "ok", str(path))]
     for name, profile in settings.models.items():
         check = check_endpoint(profile)
         found.append(Finding(f"model {name}", "ok" if check.ok else "missing", check.detail))
@@ -85,11 +89,16 @@ def _endpoints() -> list[Finding]:
 
 
 def print_checkup(findings: list[Finding], console: Console) -> None:
-    """One line each."""
+    """One row each; what a detail says is wrapped beside its name."""
+    from rich.table import Table
     from rich.text import Text
 
     styles = {"ok": "green", "missing": "bold red", "absent": "yellow"}
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(max_width=30, overflow="fold")
+    table.add_column(overflow="fold")
     for finding in findings:
-        line = Text(f"{finding.state:8}", style=styles[finding.state])
-        line.append(f"{finding.name:30} {finding.detail}", style="default")
-        console.print(line, soft_wrap=True)
+        state = Text(finding.state, style=styles[finding.state])
+        table.add_row(state, Text(finding.name), Text(printable(finding.detail)))
+    console.print(table)

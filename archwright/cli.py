@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from archwright.errors import ArchwrightError, UserError
+from archwright import __version__
+from archwright.errors import ArchwrightError, UserError, printable
 
 app = typer.Typer(
     name="archwright",
     help="Design a neural network and the accelerator it runs on, together.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -25,6 +25,28 @@ RunArgument = Annotated[str, typer.Argument(help="a run's id, or the beginning o
 JsonOption = Annotated[
     bool, typer.Option("--json", help="print one JSON object as the last line of standard output")
 ]
+WorkersOption = Annotated[int, typer.Option(min=1, max=64, help="processes that evaluate")]
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C: what typer makes of a KeyboardInterrupt."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"archwright {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _without_command(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -37,23 +59,24 @@ def search(
     no_random: Annotated[
         bool, typer.Option("--no-random", help="leave out random search beside the search")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="processes that evaluate")] = 2,
+    workers: WorkersOption = 2,
 ) -> None:
     """Search for the front of designs that a brief asks for."""
     from archwright.brief import load_brief
-    from archwright.progress import progress_for_terminal
-    from archwright.run import Options, start_run
     from archwright.settings import load_settings
 
+    wanted, settings = load_brief(brief), load_settings()  # before what takes long to import
+
+    from archwright.progress import progress_for_terminal
+    from archwright.run import Options, start_run
+
     options = Options(with_baseline=not no_random, workers=workers)
-    finished = start_run(
-        load_brief(brief), load_settings(), progress_for_terminal(), run_dir, options
-    )
+    finished = start_run(wanted, settings, progress_for_terminal(), run_dir, options)
     _show(finished, as_json)
 
 
 @app.command()
-def resume(run: RunArgument, as_json: JsonOption = False, workers: int = 2) -> None:
+def resume(run: RunArgument, as_json: JsonOption = False, workers: WorkersOption = 2) -> None:
     """Go on with a run that was stopped or killed."""
     from archwright.progress import progress_for_terminal
     from archwright.run import Options, resume_run
@@ -65,7 +88,7 @@ def resume(run: RunArgument, as_json: JsonOption = False, workers: int = 2) -> N
 
 @app.command()
 def report(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Write the report of a finished run again, from its archive."""
+    """Write a finished run's report again, from its archive."""
     from archwright.progress import progress_for_terminal
     from archwright.run import Options, rebuild_report
     from archwright.settings import load_settings
@@ -88,6 +111,7 @@ def _show(finished: Any, as_json: bool) -> None:
 @app.command()
 def runs(as_json: JsonOption = False) -> None:
     """List the runs of this home, oldest first."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -101,9 +125,10 @@ def runs(as_json: JsonOption = False) -> None:
             {"run": e.run, "status": e.status.value, "created": e.created, "folder": str(e.folder)}
             for e in entries
         ]
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps({"runs": rows}))
         return
-    table = Table("run", "status", "created (UTC)")
+    table = Table("run", "status", "created (UTC)", box=box.SIMPLE, pad_edge=False)
+    table.columns[0].overflow = "fold"
     for entry in entries:
         table.add_row(entry.run, entry.status.value, entry.created[:19].replace("T", " "))
     Console().print(table if entries else "no runs yet: archwright search examples/digits.toml")
@@ -115,7 +140,7 @@ def simulate(
     hardware: Annotated[Path, typer.Option(help="a hardware as TOML, such as best/hardware.toml")],
     as_json: JsonOption = False,
 ) -> None:
-    """Cost a network on a hardware, layer by layer, with the analytical model."""
+    """Cost a network on a hardware, layer by layer."""
     from rich.console import Console
 
     from archwright.evaluators.hardware import load_hardware
@@ -132,14 +157,14 @@ def simulate(
 
 @app.command()
 def doctor(as_json: JsonOption = False) -> None:
-    """Say what is installed, what an extra would add, and whether model endpoints answer."""
+    """Check packages, folders, settings and model endpoints."""
     from rich.console import Console
 
     from archwright.checkup import check_up, print_checkup
 
     findings = check_up()
     if as_json:
-        typer.echo(json.dumps([vars(finding) for finding in findings]))
+        typer.echo(json.dumps({"findings": [vars(finding) for finding in findings]}))
     else:
         print_checkup(findings, Console())
     if any(finding.state == "missing" for finding in findings):
@@ -147,26 +172,27 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 def main() -> None:
-    """Run the command line. A user's mistake is one line on standard error, exit status 2."""
+    """Run the command line. A user's mistake is one line on standard error, exit status 2.
+
+    Where the reader of our output has gone, typer and rich end quietly with status 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a narrow encoding must not end a run
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = app(standalone_mode=False)
-    except typer.Exit as done:
-        status = done.exit_code
     except UserError as mistake:
         _fail(str(mistake), 2)
     except ArchwrightError as failure:
         _fail(str(failure), 1)
-    except KeyboardInterrupt:
-        _fail("stopped; `archwright runs` lists the run, `archwright resume RUN` goes on", 130)
-    except (typer.Abort, EOFError):
-        _fail("stopped", 130)
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
     except Exception as error:
         if not _is_usage_error(error):
             raise
-        _fail(_usage(error), 2)
+        _fail(f"{_usage(error)}; see archwright --help", 2)
+    if status == INTERRUPTED:
+        _fail("stopped; `archwright runs` lists runs, `archwright resume RUN` goes on", status)
     sys.exit(status or 0)
 
 
@@ -176,10 +202,10 @@ def _is_usage_error(error: Exception) -> bool:
 
 
 def _usage(error: Any) -> str:
-    message: str = error.format_message()
-    return message.splitlines()[0] if message else "see archwright --help"
+    """Typer's complaint in one line."""
+    return " ".join(printable(error.format_message().replace("\n", " ")).split()).rstrip(".")
 
 
-def _fail(message: str, status: int) -> None:
+def _fail(message: str, status: int) -> NoReturn:
     sys.stderr.write(f"archwright: {message}\n")
     sys.exit(status)

@@ -20,6 +20,7 @@ from archwright.agents.strategies import make_strategy
 from archwright.design import Design, Origin
 from archwright.evaluators.hardware import AnalyticalModel
 from archwright.events import Event
+from archwright.front import Score
 from archwright.measurement import COSTS, Failure, Measurement, Outcome
 from archwright.memory.records import Role
 from archwright.result import (
@@ -135,27 +136,30 @@ def nearest_miss(team: Team, history: History) -> JudgedDesign | None:
     )
 
 
-def choose(front: Sequence[JudgedDesign], team: Team) -> tuple[JudgedDesign | None, str]:
-    """The design to build: the balanced one, with accuracy taken at its interval's low end.
+def choose(front: Sequence[JudgedDesign], score: Score) -> tuple[JudgedDesign | None, str]:
+    """The design to build: the best compromise over the front's own range.
 
-    Small, noisy evaluations choose bad winners (arXiv 2602.16805); the low end of the
-    interval keeps a lucky network from winning by its luck.
+    Each objective is scaled from the front's worst (0) to its best (1); chosen is the design
+    nearest to the point that is best in all (compromise programming, Zeleny 1973).
+    Accuracy counts at its interval's low end: small, noisy evaluations choose bad winners
+    (arXiv 2602.16805), and so a lucky network does not win by its luck.
     """
     if not front:
         return None, "no design meets every bound of the brief"
     values = {metric: np.array([j.value(metric) for j in front]) for metric in COSTS}
     values["accuracy"] = np.array([j.accuracy_validation.low for j in front])
-    losses = np.clip(team.problem.score.losses(values), 0.0, None)
-    distance = np.sqrt((losses**2).sum(axis=1))
-    best = int(np.argmin(distance))
-    metrics = team.problem.score.metrics
+    losses = score.losses(values)
+    ideal, worst = losses.min(axis=0), losses.max(axis=0)
+    scaled = (losses - ideal) / np.maximum(worst - ideal, 1e-12)
+    best = int(np.argmin((scaled**2).sum(axis=1)))
     shares = ", ".join(
-        f"{metric} {1 - loss:.0%}" for metric, loss in zip(metrics, losses[best], strict=True)
+        f"{metric} {1 - loss:.0%}" for metric, loss in zip(score.metrics, scaled[best], strict=True)
     )
     return front[best], (
-        f"of the {len(front)} designs on the front it comes closest to the ideal corner when "
-        "every objective counts alike and accuracy is taken at the low end of its interval; "
-        f"of the way from the worst to the best bound it has gone: {shares}"
+        f"The best compromise of the {len(front)} designs on the front: nearest to the point that "
+        "has the best of every objective, all counted alike, costs by orders of magnitude, "
+        "accuracy at the low end of its interval. From the front's worst to its best it goes: "
+        f"{shares}."
     )
 
 
@@ -172,7 +176,7 @@ def conclude(
     baseline = None
     if with_baseline:
         baseline = random_baseline(team, len(history.evaluated), ending.step)
-    best, why = choose(front, team)
+    best, why = choose(front, team.problem.score)
     decisions = _decisions(team)
     proposals = team.archive.proposals(team.run)
     rejections = _rejections(team)

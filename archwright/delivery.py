@@ -68,7 +68,7 @@ def _readme(judged: JudgedDesign, parity: Parity) -> str:
 
 | file | what it is |
 |---|---|
-| `network.onnx` | takes float32 "images" from 0 to 1 (batch, channels, side, side), gives "logits" |
+| `network.onnx` | float32 "images" in 0..1 (batch, channels, side, side) to "logits" |
 | `weights.safetensors` | the weights, batch norm folded, at {judged.design.network["bits"]} bits |
 | `network.toml`, `hardware.toml` | the two points of their spaces |
 | `scalesim/` | configuration, topology and layout for SCALE-Sim 3 |

@@ -16,7 +16,7 @@ class UserError(ArchwrightError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+        super().__init__(printable(message))
 
 
 class BriefError(UserError):
@@ -62,3 +62,8 @@ def shown(value: object) -> str:
     except (ValueError, RecursionError):  # an integer of over 4,300 digits; deep nesting
         text = f"({type(value).__name__})"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, with what could steer a terminal escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -42,23 +42,23 @@ class EventLog:
     def __init__(self, path: Path, listener: Listener) -> None:
         self._path, self._listener = path, listener
         self._lock = threading.Lock()
-        self._known = {f"{e['kind']}/{e['step']}/{e['label']}" for e in read_events(path)}
-        _cut_partial_line(path)
+        _cut_partial_line(path)  # first: what is cut must not count as recorded
+        self._known = {_name(row) for row in read_events(path)}
 
     def record(self, event: Event) -> None:
         """Write the event unless it is recorded already, and tell the listener."""
         with self._lock:
             if event.name not in self._known:
-                self._known.add(event.name)
-                row = {
+                own = {
                     "time": round(time.time(), 3),
                     "kind": event.kind,
                     "step": event.step,
                     "label": event.label,
-                    **event.data,
                 }
+                row = own | dict(event.data) | own  # data may not rename an event
                 with self._path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
+                self._known.add(event.name)
         self._listener(event)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -72,21 +72,26 @@ class EventLog:
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of an event log; a last line cut short is left out."""
+    """The events of a log, in order. Lines that are no events are left out."""
     if not path.exists():
         return []
     events = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):  # cut short, damaged, or not written by us
             continue
-        if isinstance(event, dict) and {"kind", "step", "label"} <= set(event):
-            events.append(event)
+        if isinstance(row, dict) and {"kind", "step", "label"} <= row.keys():
+            events.append(row)
     return events
 
 
+def _name(row: Mapping[str, Any]) -> str:
+    return Event(row["kind"], row["step"], row["label"]).name
+
+
 def _cut_partial_line(path: Path) -> None:
+    """Remove what a kill left of a line, so that the next one begins on its own."""
     if not path.exists():
         return
     content = path.read_bytes()

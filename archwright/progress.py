@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Self
 
+from archwright.errors import printable
 from archwright.events import Event
 
 if TYPE_CHECKING:
@@ -14,28 +14,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PLAIN_LINE_SECONDS = 5.0
-"""Without a live terminal, repeated progress is printed at most this often."""
+"""Without a live terminal, progress within one phase is printed at most this often."""
 
 
-class Progress(Protocol):
-    """Shows events. Used as a context manager around a run."""
+class Progress:
+    """Listens to events, as a context manager around a run. This one shows nothing."""
 
     def __call__(self, event: Event) -> None:
         """Take one event in."""
-        ...
 
-    def __enter__(self) -> Progress:
-        """Begin to show."""
-        ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *unwinding: object) -> None:
         """Leave the screen in order."""
-        ...
 
 
 @dataclass
@@ -55,11 +47,13 @@ class _Board:
     seconds_left: float | None = None
 
     def take(self, event: Event) -> None:
-        """Update from one event."""
+        """Update from one event. A new part begins without the last one's detail and time."""
         data = event.data
+        if event.kind == "part":
+            self.detail, self.seconds_left = "", None
         for name in ("run", "part", "detail", "best"):
             if name in data:
-                setattr(self, name, str(data[name]))
+                setattr(self, name, printable(str(data[name])))
         for name in ("evaluated", "evaluations", "rejected", "failed"):
             if name in data:
                 setattr(self, name, int(data[name] or 0))
@@ -70,27 +64,40 @@ class _Board:
             self.seconds_left = None if left is None else float(left)
 
     @property
+    def phase(self) -> str:
+        """The part of the run, and what it is at."""
+        return f"{self.part}: {self.detail}" if self.detail else self.part
+
+    @property
+    def elapsed(self) -> str:
+        """The time since this process began to work on the run."""
+        return clock(time.monotonic() - self.began)
+
+    @property
+    def left(self) -> str:
+        """The time left, where it is known."""
+        return "-" if self.seconds_left is None else clock(self.seconds_left)
+
+    @property
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of what is shown, in order."""
-        left = "-" if self.seconds_left is None else clock(self.seconds_left)
         return [
-            ("phase", f"{self.part}{': ' + self.detail if self.detail else ''}"),
+            ("run", self.run),
+            ("phase", self.phase),
             ("designs evaluated", f"{self.evaluated} of {self.evaluations}"),
             ("rejected / failed", f"{self.rejected} / {self.failed}"),
             ("best so far", self.best),
             ("hypervolume", f"{self.hypervolume:.4f}"),
-            ("time / left", f"{clock(time.monotonic() - self.began)} / {left}"),
+            ("time / left", f"{self.elapsed} / {self.left}"),
         ]
 
     @property
     def line(self) -> str:
-        """All of it in one line."""
-        left = "" if self.seconds_left is None else f", {clock(self.seconds_left)} left"
+        """All of it as one paragraph."""
         return (
-            f"[{clock(time.monotonic() - self.began)}] {self.part}"
-            f"{': ' + self.detail if self.detail else ''} | {self.evaluated}/{self.evaluations} "
-            f"evaluated, {self.rejected} rejected, {self.failed} failed | "
-            f"hypervolume {self.hypervolume:.4f} | best {self.best}{left}"
+            f"[{self.elapsed}] {self.phase} | {self.evaluated}/{self.evaluations} evaluated, "
+            f"{self.rejected} rejected, {self.failed} failed | hypervolume "
+            f"{self.hypervolume:.4f} | best: {self.best} | left: {self.left}"
         )
 
 
@@ -101,48 +108,51 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class LiveProgress:
-    """A table that redraws itself, on standard error."""
+def _decision(event: Event) -> str:
+    """A role's decision as a line; a model may have written the reason."""
+    role, mind, decision, reason = (
+        printable(str(event.data.get(name, "-"))) for name in ("role", "mind", "decision", "reason")
+    )
+    return f"{role} ({mind}): {decision}: {reason}"
+
+
+class LiveProgress(Progress):
+    """A table that redraws itself, on standard error; decisions stay above it as lines."""
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live
 
         self._board = _Board()
         self._live = Live(get_renderable=self._table, console=console, refresh_per_second=4)
-        self._console = console
 
     def __call__(self, event: Event) -> None:
-        """Update the table; decisions stay above it as lines."""
+        """Update what the table shows; it is redrawn soon."""
         self._board.take(event)
-        if event.kind in ("phase", "fallback", "stopped"):
-            self._live.console.print(f"  {event.data.get('reason', '')}", style="dim", markup=False)
+        if event.kind == "decision":
+            self._live.console.print(_decision(event), style="dim", markup=False, highlight=False)
 
-    def __enter__(self) -> LiveProgress:
-        """Draw the table."""
-        self._live.__enter__()
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *unwinding: object) -> None:
         """Leave the last state on the screen."""
-        self._live.__exit__(kind, error, trace)
+        self._live.stop()
 
     def _table(self) -> Table:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=f"run {self._board.run}", title_justify="left", show_header=False)
+        table = Table(show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
         for name, value in self._board.rows:
             table.add_row(Text(name, style="bold"), Text(value))
         return table
 
 
-class PlainProgress:
-    """One line now and then, on standard error; for logs, pipes and CI."""
+class PlainProgress(Progress):
+    """A line when the phase changes, and now and then; for logs, pipes and CI."""
 
     def __init__(self, console: Console) -> None:
         self._board = _Board()
@@ -150,31 +160,24 @@ class PlainProgress:
         self._printed = float("-inf")
 
     def __call__(self, event: Event) -> None:
-        """Print the line when something changed that matters, or after some seconds."""
+        """Print when the phase changed, a role decided, or some seconds have passed."""
+        part = self._board.part
         self._board.take(event)
+        if event.kind == "decision":
+            self._print(_decision(event))
         now = time.monotonic()
-        if event.kind in ("phase", "round", "part", "fallback") or (
-            now - self._printed >= PLAIN_LINE_SECONDS
-        ):
+        if self._board.part != part or now - self._printed >= PLAIN_LINE_SECONDS:
             self._printed = now
-            self._console.print(self._board.line, markup=False, highlight=False, soft_wrap=True)
+            self._print(self._board.line)
 
-    def __enter__(self) -> PlainProgress:
-        """Nothing to prepare."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing to tidy."""
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False)
 
 
 def progress_for_terminal() -> Progress:
-    """The live table where standard error is a terminal, else plain lines."""
+    """The live table where standard error is a terminal that can redraw, else plain lines."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    return LiveProgress(console) if console.is_terminal else PlainProgress(console)
+    live = console.is_terminal and not console.is_dumb_terminal
+    return LiveProgress(console) if live else PlainProgress(console)

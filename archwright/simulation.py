@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from archwright.border import Table, complaint, read_toml
 from archwright.errors import UserError
-from archwright.tools.simulate_hardware import Simulation
+from archwright.tools.images import Images
+from archwright.tools.simulate_hardware import PointArgument, Simulation
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-LARGEST_NETWORK_BYTES = 100_000
+
+class _NetworkFile(Table):
+    input: Images
+    network: PointArgument
 
 
 def load_network(path: Path) -> dict[str, Any]:
@@ -20,31 +26,24 @@ def load_network(path: Path) -> dict[str, Any]:
 
     Raises :class:`UserError`, one line, for a missing, damaged or foreign file.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such network file")
-    if path.stat().st_size > LARGEST_NETWORK_BYTES:
-        raise UserError(f"{path}: larger than {LARGEST_NETWORK_BYTES} bytes")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: not TOML: {error}") from None
-    unknown = sorted(set(table) - {"input", "network"})
-    if unknown or not isinstance(table.get("network"), dict):
-        wrong = f"{unknown[0]}: unknown key" if unknown else "network: missing"
-        raise UserError(f"{path}: {wrong}; allowed the tables input and network")
-    given = table.get("input", {})
-    if not isinstance(given, dict):
-        raise UserError(f"{path}: input = {given!r}: allowed a table")
-    return {**given, "network": table["network"]}
+        file = _NetworkFile.model_validate(read_toml(path, "network", UserError))
+    except ValidationError as error:
+        raise UserError(f"{path.name}: {complaint(error)}") from None
+    return {**file.input.model_dump(), "network": file.network}
 
 
 def print_simulation(simulation: Simulation, console: Console) -> None:
     """A table per layer and the totals, in 80 columns."""
+    from rich import box
     from rich.table import Table
 
-    table = Table(title=f"layers, {simulation.fidelity} fidelity", title_justify="left")
-    for heading in ("layer", "cycles", "stalls", "used", "DRAM B", "uJ", "bound by"):
-        table.add_column(heading, justify="left" if heading in ("layer", "bound by") else "right")
+    title = f"layers, {simulation.fidelity} fidelity"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=0)
+    table.add_column("layer", overflow="fold")
+    for heading in ("cycles", "stalls", "used", "DRAM B", "uJ"):
+        table.add_column(heading, justify="right")
+    table.add_column("bound by")
     for layer in simulation.layers:
         table.add_row(
             layer.name,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archwright.measurement import Measurement
+from archwright.report.text import in_words
 from archwright.result import JudgedDesign, RunResult
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def result_table(result: RunResult, folder: Path) -> dict[str, Any]:
         "failed": len(result.failures),
         "hypervolume": result.hypervolume,
         "random_hypervolume": None if baseline is None else baseline.hypervolume,
-        "model": vars(result.model_use),
+        "model": asdict(result.model_use),
         "front": [_design_table(judged) for judged in result.front],
         "best": None if result.best is None else _design_table(result.best),
     }
@@ -62,6 +64,7 @@ def _design_table(judged: JudgedDesign) -> dict[str, Any]:
 
 def print_summary(result: RunResult, folder: Path, console: Console) -> None:
     """The front, thinned, the chosen design and where the files are."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -73,12 +76,14 @@ def print_summary(result: RunResult, folder: Path, console: Console) -> None:
         highlight=False,
     )
     costs = [m for m in result.brief.objectives if m != "accuracy"]
-    table = Table(title="front (validation accuracy was selected on)", title_justify="left")
-    for heading in ("", "accuracy", "on test", *costs):
+    table = Table(
+        title="front (validation accuracy was selected on)", title_justify="left", box=box.SIMPLE
+    )
+    for heading in ("", "accuracy", "on test", *(metric.replace("_", "\n") for metric in costs)):
         table.add_column(heading, justify="right")
     for judged in _thinned(result.front, result.best):
         test = "-" if judged.accuracy_test is None else f"{judged.accuracy_test.value:.3f}"
-        mark = Text("best", style="bold") if judged is result.best else Text("")
+        mark = Text("best" if judged == result.best else "", style="bold")
         table.add_row(
             mark,
             f"{judged.accuracy_validation.value:.3f}",
@@ -92,15 +97,12 @@ def print_summary(result: RunResult, folder: Path, console: Console) -> None:
     else:
         console.print("no design meets every bound of the brief: the report says what was nearest")
     if result.best is not None:
-        console.print(f"best: {in_words(result.best.design.hardware)}", highlight=False)
+        design = result.best.design
+        console.print(f"best network: {in_words(design.network)}", highlight=False)
+        console.print(f"best hardware: {in_words(design.hardware)}", highlight=False)
     for name in ("report.html", "front.csv", "best"):
         if (folder / name).exists():
             console.print(Text(f"{name:12} {folder / name}"), soft_wrap=True)
-
-
-def in_words(point: Mapping[str, Any]) -> str:
-    """A point as name=value pairs."""
-    return " ".join(f"{name}={value}" for name, value in point.items())
 
 
 def _thinned(front: Sequence[JudgedDesign], best: JudgedDesign | None) -> list[JudgedDesign]:
@@ -109,7 +111,7 @@ def _thinned(front: Sequence[JudgedDesign], best: JudgedDesign | None) -> list[J
         return list(front)
     last = len(front) - 1
     kept = {round(k * last / (SHOWN_DESIGNS - 1)) for k in range(SHOWN_DESIGNS)}
-    chosen = next((k for k, judged in enumerate(front) if judged is best), None)
+    chosen = next((k for k, judged in enumerate(front) if judged == best), None)
     if chosen is not None and chosen not in kept:
         nearest = min(kept - {0, last}, key=lambda k: abs(k - chosen))
         kept = (kept - {nearest}) | {chosen}

@@ -23,13 +23,15 @@ from archwright.brief import Brief
 from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
 from archwright.memory.lessons import recall_lessons
-from archwright.memory.recall import DesignMemory, Query
+from archwright.memory.recall import DesignMemory, Query, Recalled
 from archwright.memory.registry import Registry
 from archwright.settings import Settings
 from archwright.space import Value
 from archwright.workbench import Bench
 
-RECALLED_DESIGNS = 32
+RECALLED_DESIGNS = 1000
+"""Designs asked for: a front holds each of its networks on many hardware points."""
+RECALLED_NETWORKS = 32
 RECALLED_LESSONS = 6
 
 
@@ -85,10 +87,13 @@ def assemble(
         lessons = recall_lessons(registry, conditions, RECALLED_LESSONS, exclude_run=run)
         for reason in (*recalled.skipped, *lessons.skipped):
             note(0, "proposer", "rules", "skipped a past run", reason)
+        networks: dict[str, Recalled] = {}
+        for design in recalled.designs:
+            networks.setdefault(design.design.network_key, design)
         return Recollection(
             tuple(
                 RecalledDesign(r.design.key, r.run, r.design.network, r.similarity)
-                for r in recalled.designs
+                for r in list(networks.values())[:RECALLED_NETWORKS]
             ),
             tuple(lesson.text for lesson in lessons.lessons),
         ).to_plain()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -123,17 +124,19 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 
     _check_size(path, LARGEST_IMAGE_BYTES)
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            width, height = image.size
-            if width * height > LARGEST_IMAGE_PIXELS:
-                raise UntrustedFileError(
-                    f"{path}: {width} x {height} pixels; allowed {LARGEST_IMAGE_PIXELS} in all"
-                )
-            grey = image.mode in ("1", "L", "LA")
-            return np.asarray(image.convert("L" if grey else "RGB"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=IMAGE_FORMATS) as image:
+                width, height = image.size
+                if width * height > LARGEST_IMAGE_PIXELS:
+                    raise UntrustedFileError(
+                        f"{path}: {width} x {height} pixels; allowed {LARGEST_IMAGE_PIXELS} in all"
+                    )
+                grey = image.mode in ("1", "L", "LA")
+                return np.asarray(image.convert("L" if grey else "RGB"))
     except UntrustedFileError:
         raise
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UntrustedFileError(
             f"{path}: too many pixels; allowed {LARGEST_IMAGE_PIXELS} in all"
         ) from None

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from archwright.agents.frontier import Frontier, Pairing, Pairings
 from archwright.agents.lessons import Finding, findings
-from archwright.agents.minds import Minded, Note
+from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
 from archwright.agents.model import ModelPort
 from archwright.agents.problem import History, Problem, fits
 from archwright.agents.strategies.common import balanced_hardware
@@ -71,8 +71,6 @@ class RuleBasedCritic:
         problem = self._problem
         if not fits(problem.network_space, design.network):
             return Review(index, Verdict.REJECT, "network outside the space")
-        if not fits(problem.hardware_space, design.hardware):
-            return Review(index, Verdict.REJECT, "hardware outside the space")
         if design.network_key in situation.history.tried:
             return Review(index, Verdict.REJECT, "network already tried")
         if design.network_key in seen:
@@ -80,7 +78,7 @@ class RuleBasedCritic:
         row = problem.network_space.encode([design.network])[0]
         pairing = self._pairings.of(row)
         if len(pairing) == 0:
-            return Review(index, Verdict.REJECT, self._why_nothing_fits(row))
+            return Review(index, Verdict.REJECT, self._why_nothing_suits(row))
         if not self._could_join(pairing, situation.frontier):
             return Review(
                 index, Verdict.REJECT, "dominated on every hardware even at an accuracy of 1"
@@ -92,11 +90,15 @@ class RuleBasedCritic:
 
     def _complaint(self, row: Indices, design: Design) -> str | None:
         """Why the proposed hardware cannot stay; None when it can."""
-        hardware = self._problem.hardware_space.encode([design.hardware])
-        costs = {m: float(v[0]) for m, v in self._problem.costing.zip(row[None], hardware).items()}
-        if not np.isfinite(costs["latency_ms"]):
-            return "the hardware does not support the network's bits"
-        return self._problem.why_not(costs)
+        problem = self._problem
+        if not fits(problem.hardware_space, design.hardware):
+            return "hardware outside the space"
+        cannot_run = problem.costing.why_not(row, design.hardware)
+        if cannot_run is not None:
+            return cannot_run
+        hardware = problem.hardware_space.encode([design.hardware])
+        costs = problem.costing.zip(row[None], hardware)
+        return problem.why_not({metric: float(values[0]) for metric, values in costs.items()})
 
     def _repair(self, design: Design, pairing: Pairing, complaint: str) -> Design:
         best = balanced_hardware(self._problem, pairing)
@@ -104,12 +106,12 @@ class RuleBasedCritic:
         origin = replace(design.origin, reason=f"{design.origin.reason}; repaired: {complaint}")
         return Design(design.network, hardware, origin)
 
-    def _why_nothing_fits(self, row: Indices) -> str:
+    def _why_nothing_suits(self, row: Indices) -> str:
         """The bound that no hardware of the space meets for this network, or their mixture."""
         _, costs = self._problem.costing.everywhere(row)
         runs = np.isfinite(costs["latency_ms"])
         if not runs.any():
-            return "no hardware of the space supports the network's bits"
+            return "no hardware of the space can run it: too few bits or too small buffers"
         for metric, constraint in self._problem.constraints.items():
             if metric != "accuracy" and not any(constraint.holds(v) for v in costs[metric][runs]):
                 return f"no hardware brings {metric} within the brief's bound"
@@ -125,8 +127,8 @@ class RuleBasedCritic:
 class Postponement(BaseModel):
     """One design to put back, by its position in the batch, and why."""
 
-    position: int = Field(ge=0, le=63)
-    reason: str = Field(max_length=200)
+    position: Position
+    reason: Sentence
 
 
 class CriticAnswer(BaseModel):
@@ -155,25 +157,20 @@ class ModelCritic(Minded):
         standing = [r.index for r in reviews if r.verdict is not Verdict.REJECT]
         if len(standing) < 2:
             return reviews
-        lines = [f"{p}: {_in_words(designs[i])}" for p, i in enumerate(standing)]
+        lines = [f"{p}: {in_words(designs[i])}" for p, i in enumerate(standing)]
         front = [_front_in_words(situation)]
         answer = self.ask(situation.step, "\n".join([*front, "the batch:", *lines]), CriticAnswer)
-        for postponed in (answer.defer if answer else [])[: len(standing) // 2]:
-            if postponed.position < len(standing):
-                index = standing[postponed.position]
-                reason = f"deferred by {self.mind}: {postponed.reason}"
-                reviews[index] = Review(index, Verdict.DEFER, reason)
+        wanted = {p.position: p.reason for p in (answer.defer if answer else [])}
+        known = [position for position in wanted if position < len(standing)]
+        for position in known[: len(standing) // 2]:
+            index = standing[position]
+            reason = f"deferred by {self.mind}: {wanted[position]}"
+            reviews[index] = Review(index, Verdict.DEFER, reason)
         return reviews
 
     def lessons(self, history: History) -> list[Finding]:
         """The rules' lessons: they rest on measurements, not on words."""
         return self._rules.lessons(history)
-
-
-def _in_words(design: Design) -> str:
-    points = {**design.network, **design.hardware}
-    choices = " ".join(f"{name}={value}" for name, value in points.items())
-    return f"{choices} (because {design.origin.reason})"
 
 
 def _front_in_words(situation: Situation) -> str:

@@ -12,11 +12,13 @@ from typing import Protocol
 
 from pydantic import BaseModel, Field
 
-from archwright.agents.minds import Minded
+from archwright.agents.minds import Minded, Note, Position, in_words
+from archwright.agents.model import ModelPort
 from archwright.agents.problem import Problem
 from archwright.design import Design
+from archwright.errors import MeasurementFailed
 from archwright.evaluators import Evaluator
-from archwright.measurement import Measurement, Outcome
+from archwright.measurement import Failure, Measurement, Outcome
 from archwright.memory.archive import Archive
 from archwright.memory.records import Role
 
@@ -55,7 +57,7 @@ class RuleBasedEvaluator:
 class EvaluatorAnswer(BaseModel):
     """Positions of the designs in the order in which to measure them."""
 
-    order: list[int] = Field(max_length=64)
+    order: list[Position] = Field(max_length=64)
 
 
 class ModelEvaluator(Minded):
@@ -67,8 +69,8 @@ class ModelEvaluator(Minded):
         "teach most, in case the time runs out. Answer with the positions of the designs."
     )
 
-    def __init__(self, rules: RuleBasedEvaluator, *mind: object) -> None:
-        super().__init__(*mind)  # type: ignore[arg-type]
+    def __init__(self, rules: RuleBasedEvaluator, port: ModelPort, note: Note) -> None:
+        super().__init__(port, note)
         self._rules = rules
 
     def plan(self, step: int, designs: Sequence[Design]) -> list[int]:
@@ -76,7 +78,7 @@ class ModelEvaluator(Minded):
         order = self._rules.plan(step, designs)
         if len(designs) < 2:
             return order
-        lines = [f"{k}: {d.origin.reason}; {dict(d.network)}" for k, d in enumerate(designs)]
+        lines = [f"{k}: {in_words(design)}" for k, design in enumerate(designs)]
         answer = self.ask(step, "\n".join(lines), EvaluatorAnswer)
         wanted = [k for k in dict.fromkeys(answer.order if answer else []) if k in set(order)]
         return wanted + [k for k in order if k not in wanted]
@@ -120,25 +122,23 @@ class Laboratory:
         What the archive holds already counts as measured and costs nothing. Ends early
         when ``out_of_time`` says so.
         """
-        known = self.known(designs)
-        failed = {f.subject for f in self._archive.failures(self._run) if f.step == step}
+        known, failed = self.known(designs), self._failed(step, designs)
         todo = [k for k in order if designs[k].network_key not in known.keys() | failed]
         for k in order:
             key = designs[k].network_key
             if key in known:
-                self._keep(step, designs[k], Outcome((known[key],)), k, role)
-                measured(designs[k], Outcome((known[key],)))
-        results = self.accuracy.measure_each([designs[k] for k in todo])
-        good, bad, cut = len(known), len(failed), False
-        for position, outcome in results:
+                outcome = self._keep(step, designs[k], Outcome((known[key],)), k, role)
+                measured(designs[k], outcome)
+        good, bad, left = len(known), len(failed), len(todo)
+        for position, given in self.accuracy.measure_each([designs[k] for k in todo]):
             k = todo[position]
-            self._keep(step, designs[k], outcome, k, role)
+            outcome = self._keep(step, designs[k], given, k, role)
             measured(designs[k], outcome)
             good, bad = good + (outcome.failure is None), bad + (outcome.failure is not None)
-            if out_of_time() and good + bad < len(designs):
-                cut = True
+            left -= 1
+            if left and out_of_time():
                 break
-        return Round(good, bad, cut)
+        return Round(good, bad, cut_short=left > 0)
 
     def known(self, designs: Sequence[Design]) -> dict[str, Measurement]:
         """Accuracies that the archive holds already, by network key."""
@@ -152,5 +152,18 @@ class Laboratory:
             context=instrument.context,
         )
 
-    def _keep(self, step: int, design: Design, outcome: Outcome, k: int, role: Role) -> None:
-        self._archive.record(self._run, step, [design], [outcome], position=k, role=role)
+    def _failed(self, step: int, designs: Sequence[Design]) -> set[str]:
+        """Which of the networks have failed in this step already: it was cut off before."""
+        networks = {design.network_key for design in designs}
+        failures = self._archive.failures(self._run)
+        return {f.subject for f in failures if f.step == step and f.subject in networks}
+
+    def _keep(self, step: int, design: Design, outcome: Outcome, k: int, role: Role) -> Outcome:
+        """Write one outcome down, and return it; a value that cannot be is a failure."""
+        try:
+            self._archive.record(self._run, step, [design], [outcome], position=k, role=role)
+        except MeasurementFailed as error:
+            failure = Failure(design.network_key, self.accuracy.name, str(error))
+            outcome = Outcome(failure=failure)
+            self._archive.record(self._run, step, [design], [outcome], position=k, role=role)
+        return outcome

@@ -123,18 +123,22 @@ class Team:
         return History(evaluated, frozenset(tried))
 
     def _rejected(self, before_step: int) -> set[str]:
-        """Networks that earlier steps turned away for good: no hardware can save them."""
-        return {
-            proposal.design.network_key
-            for proposal in self.archive.proposals(self.run, before_step=before_step)
-            if proposal.review and proposal.review.verdict is Verdict.REJECT
-        }
+        """Networks that earlier steps turned away for good: no hardware can save them.
+
+        One that was proposed twice and deferred the first time is not among them.
+        """
+        rejected, kept = set[str](), set[str]()
+        for proposal in self.archive.proposals(self.run, before_step=before_step):
+            if proposal.review is not None:
+                for_good = proposal.review.verdict is Verdict.REJECT
+                (rejected if for_good else kept).add(proposal.design.network_key)
+        return rejected - kept
 
     def spent(self, before_step: int | None = None) -> int:
         """Evaluations that count against the budget: paid accuracy measurements and failures."""
-        return self.archive.recorded_evaluations(self.run, before_step=before_step) + len(
-            self.archive.failures(self.run, before_step=before_step)
-        )
+        measured = self.archive.recorded_evaluations(self.run, before_step=before_step)
+        failures = self.archive.failures(self.run, before_step=before_step)
+        return measured + sum(f.evaluator == self.laboratory.accuracy.name for f in failures)
 
     def frontier(self, history: History) -> Frontier:
         """The front of what was evaluated."""
@@ -160,6 +164,7 @@ class Nodes:
 
     def __init__(self, team: Team) -> None:
         self._team = team
+        self._began, self._spent_before = team.clock.seconds, team.spent()
 
     def planner(self, state: State) -> dict[str, Any]:
         """Decide whether and how the next round goes."""
@@ -169,25 +174,24 @@ class Nodes:
             phase=state["phase"],
             rounds_in_phase=state["rounds_in_phase"],
             evaluations=team.spent(before_step=state["step"]),
-            seconds=max(state["seconds"], team.clock.seconds),
+            seconds=team.clock.seconds,
             empty_rounds=state["empty_rounds"],
             hypervolumes=tuple(state["hypervolumes"]),
         )
         plan = team.planner.next(team.brief, progress)
         if isinstance(plan, Stop):
             team.note(state["step"], "planner", "rules", "stop", plan.reason)
-            return {"stop": plan.reason, "seconds": progress.seconds}
+            return {"stop": plan.reason}
         phase, rounds = state["phase"], state["rounds_in_phase"] + 1
         if isinstance(plan, ChangePhase):
             phase, rounds = plan.phase.name, 1
-            team.note(state["step"], "planner", team.planner.mind, f"phase {phase}", plan.reason)
+            team.note(state["step"], "planner", plan.mind, f"phase {phase}", plan.reason)
         return {
             "phase": phase,
             "rounds_in_phase": rounds,
             "wanted": plan.designs,
             "attempt": 0,
             "accepted": [],
-            "seconds": progress.seconds,
         }
 
     def proposer(self, state: State) -> dict[str, Any]:
@@ -216,7 +220,8 @@ class Nodes:
         batch = self._attempt(step, attempt)
         if any(proposal.review is None for proposal in batch):
             history = team.history(step)
-            earlier = {p.design.network_key for a in range(attempt) for p in self._attempt(step, a)}
+            proposals = team.archive.proposals(team.run, step)
+            earlier = {p.design.network_key for p in proposals if p.attempt < attempt}
             situation = Situation(
                 step, History(history.evaluated, history.tried | earlier), team.frontier(history)
             )
@@ -270,7 +275,6 @@ class Nodes:
             "step": step + 1,
             "hypervolumes": [*state["hypervolumes"], hypervolume],
             "empty_rounds": 0 if designs else state["empty_rounds"] + 1,
-            "seconds": team.clock.seconds,
         }
 
     def lessons(self, state: State) -> dict[str, Any]:
@@ -286,7 +290,18 @@ class Nodes:
         }
         new = [lesson for lesson in lessons if lesson.conditions["choice"] not in known]
         add_lessons(team.archive, team.run, step, new)
-        return {"spent": vars(team.model_spent())}
+        return {}
+
+    def accounted(self, node: Callable[[State], dict[str, Any]]) -> Any:
+        """A node that also keeps the seconds and the model's use up to its end."""
+        team = self._team
+
+        def run(state: State) -> dict[str, Any]:
+            update = node(state)
+            spent = dict(vars(team.model_spent()))
+            return {**update, "seconds": team.clock.seconds, "spent": spent}
+
+        return run
 
     def _attempt(self, step: int, attempt: int) -> list[Proposal]:
         proposals = self._team.archive.proposals(self._team.run, step)
@@ -308,11 +323,7 @@ class Nodes:
     def _measured(self, step: int, design: Design, outcome: Outcome) -> None:
         team = self._team
         spent = team.spent()
-        budget = team.brief.budget
-        seconds = team.clock.seconds
-        per_evaluation = seconds / max(spent, 1)
-        left = min(per_evaluation * (budget.evaluations - spent), budget.hours * 3600 - seconds)
-        data: dict[str, Any] = {"evaluated": spent, "seconds_left": round(left, 1)}
+        data: dict[str, Any] = {"evaluated": spent, "seconds_left": self._seconds_left(spent)}
         if outcome.failure is not None:
             data |= {"failed": len(team.archive.failures(team.run)), "why": outcome.failure.reason}
         else:
@@ -320,6 +331,13 @@ class Nodes:
         team.events.record(
             Event("evaluated", step, design.key, {**data, "origin": design.origin.proposer})
         )
+
+    def _seconds_left(self, spent: int) -> float:
+        """Until the first budget is spent, at the pace of this process."""
+        budget, seconds = self._team.brief.budget, self._team.clock.seconds
+        pace = (seconds - self._began) / max(spent - self._spent_before, 1)
+        left = min(pace * (budget.evaluations - spent), budget.hours * 3600 - seconds)
+        return round(max(left, 0.0), 1)
 
     def _tell(self, kind: str, step: int, label: str = "", **data: Any) -> None:
         self._team.events.record(Event(kind, step, label, data))
@@ -337,6 +355,7 @@ def build_graph(team: Team) -> Any:
     from langgraph.graph import END, START, StateGraph
 
     nodes = Nodes(team)
+    accounted = nodes.accounted
 
     def after_planner(state: State) -> str:
         return END if state["stop"] else "proposer"
@@ -346,11 +365,11 @@ def build_graph(team: Team) -> Any:
         return "proposer" if poor and state["attempt"] < ATTEMPTS else "evaluator"
 
     graph = StateGraph(State)
-    graph.add_node("planner", nodes.planner)
-    graph.add_node("proposer", nodes.proposer)
-    graph.add_node("critic", nodes.critic)
-    graph.add_node("evaluator", nodes.evaluator)
-    graph.add_node("lessons", nodes.lessons)
+    graph.add_node("planner", accounted(nodes.planner))
+    graph.add_node("proposer", accounted(nodes.proposer))
+    graph.add_node("critic", accounted(nodes.critic))
+    graph.add_node("evaluator", accounted(nodes.evaluator))
+    graph.add_node("lessons", accounted(nodes.lessons))
     graph.add_edge(START, "planner")
     graph.add_conditional_edges("planner", after_planner, {"proposer": "proposer", END: END})
     graph.add_edge("proposer", "critic")

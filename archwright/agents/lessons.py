@@ -3,7 +3,8 @@
 For each value of each choice: does accuracy, beyond what the network's size explains,
 differ between the networks that have it and those that have not? Tested by ordinary
 least squares on log10(MACs), log10(parameters) and their squares plus an indicator of the
-value; written down when the t statistic exceeds :data:`SIGNIFICANT`.
+value; written down when the t statistic exceeds :data:`SIGNIFICANT`. Of a choice with two
+values only the second is named: what holds for it holds the other way round for the first.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from archwright.agents.problem import History, Problem
 from archwright.front import Floats
 from archwright.space import Value
 
-SIGNIFICANT = 3.5
-"""About p = 0.001 at 30 networks: many values are tested at once (Bonferroni)."""
+SIGNIFICANT = 3.8
+"""p = 0.05 over 40 values tested at once (Bonferroni), with 18 degrees of freedom (Student's t)."""
 FEWEST = 24
 FEWEST_EACH = 6
 
@@ -54,20 +55,27 @@ def findings(problem: Problem, history: History) -> list[Finding]:
     rows = np.stack([network.row for network in evaluated])
     accuracy = np.array([network.accuracy for network in evaluated])
     workloads = problem.costing.workloads(rows)
-    macs = np.log10([w.macs for w in workloads])
-    parameters = np.log10([w.parameters for w in workloads])
+    macs = _centred_log([w.macs for w in workloads])
+    parameters = _centred_log([w.parameters for w in workloads])
     size = np.stack([np.ones(len(rows)), macs, parameters, macs**2, parameters**2], axis=1)
     found = []
     for c, choice in enumerate(problem.network_space.choices):
         for v, value in enumerate(choice.values):
             has = rows[:, c] == v
-            if min(has.sum(), (~has).sum()) < FEWEST_EACH:
+            said_already = len(choice.values) == 2 and v == 0
+            if said_already or min(has.sum(), (~has).sum()) < FEWEST_EACH:
                 continue
             effect, t = _effect(size, has.astype(float), accuracy)
             if abs(t) >= SIGNIFICANT:
                 evidence = tuple(evaluated[k].design for k in np.flatnonzero(has))
                 found.append(Finding(choice.name, value, effect, t, evidence))
     return sorted(found, key=lambda finding: -abs(finding.t))
+
+
+def _centred_log(sizes: list[int]) -> Floats:
+    """log10, centred: beside its own square it would be almost collinear."""
+    logarithms = np.log10(sizes)
+    return np.asarray(logarithms - logarithms.mean())
 
 
 def _effect(size: Floats, has: Floats, accuracy: Floats) -> tuple[float, float]:

@@ -6,14 +6,31 @@ recorded with its reason; a run never dies of a model.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, TypeVar
+from typing import Annotated, ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
 from archwright.agents.model import ModelPort
+from archwright.design import Design
 from archwright.errors import ModelFailure
+from archwright.memory.lessons import plain_text
+from archwright.space import Point
 
 ANSWERED_INSTEAD = "answered instead of the model"
+LONGEST_SENTENCE = 300
+
+
+def _plain(text: str) -> str:
+    return plain_text(text, LONGEST_SENTENCE)
+
+
+# No lone surrogates or control characters: no file, database or terminal takes harm from it.
+Sentence = Annotated[str, Field(max_length=LONGEST_SENTENCE), AfterValidator(_plain)]
+"""A model's words, on one line of plain characters."""
+
+LARGEST_BATCH = 64
+Position = Annotated[int, Field(ge=0, lt=LARGEST_BATCH)]
+"""Which design of a batch, counted from 0."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -43,10 +60,20 @@ class Minded:
         except ModelFailure as failure:
             self._note(step, self.role, "rules", ANSWERED_INSTEAD, str(failure))
             return None
-        self._note(step, self.role, self.mind, "answered", f"{reply.value}"[:500])
+        self._note(step, self.role, self.mind, "answered", plain_text(f"{reply.value}", 500))
         return reply.value
 
     @property
     def mind(self) -> str:
         """The name under which this mind's words are recorded."""
         return f"model/{self._port.profile.model}"
+
+
+def in_words(design: Design) -> str:
+    """A design on one line, for a model to read: network, hardware, and why it was proposed."""
+    network, hardware = _values(design.network), _values(design.hardware)
+    return f"network {network}, hardware {hardware} ({design.origin.reason})"
+
+
+def _values(point: Point) -> str:
+    return " ".join(f"{name}={value}" for name, value in point.items())

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
-from archwright.agents.minds import Minded
+from archwright.agents.minds import Minded, Sentence
 from archwright.brief import Brief
 
 
@@ -51,19 +51,21 @@ class Progress:
 
 @dataclass(frozen=True)
 class Continue:
-    """Another round of the same phase, of ``designs`` designs."""
+    """Another round of the same phase, of ``designs`` designs. ``mind`` says whose word it is."""
 
     designs: int
     reason: str
+    mind: str = "rules"
 
 
 @dataclass(frozen=True)
 class ChangePhase:
-    """A round of another phase."""
+    """A round of another phase. ``mind`` says whose word it is."""
 
     phase: Phase
     designs: int
     reason: str
+    mind: str = "rules"
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,7 @@ Plan = Continue | ChangePhase | Stop
 
 
 class Planner(Protocol):
-    """Decides before each round. ``mind`` is the name its decisions are recorded under."""
-
-    @property
-    def mind(self) -> str:
-        """ "rules", or the model's name."""
-        ...
+    """Decides before each round."""
 
     def next(self, brief: Brief, progress: Progress) -> Plan:
         """Go on, change the phase, or stop; with the reason."""
@@ -91,8 +88,6 @@ class Planner(Protocol):
 
 class RuleBasedPlanner:
     """Opening, then exploration; refinement and exploration in turn where they stall."""
-
-    mind = "rules"
 
     def next(self, brief: Brief, progress: Progress) -> Plan:
         """The rule's plan. Stops on a spent budget or when nothing new can be proposed."""
@@ -147,7 +142,7 @@ class PlannerAnswer(BaseModel):
 
     phase: Literal["explore", "refine"]
     designs: int = Field(ge=1, le=LARGEST_ROUND)
-    reason: str = Field(max_length=300)
+    reason: Sentence
 
 
 class ModelPlanner(Minded):
@@ -178,8 +173,8 @@ class ModelPlanner(Minded):
             return plan
         designs = min(answer.designs, brief.budget.evaluations - progress.evaluations)
         if answer.phase == progress.phase:
-            return Continue(designs, answer.reason)
-        return ChangePhase(PHASES[answer.phase], designs, answer.reason)
+            return Continue(designs, answer.reason, self.mind)
+        return ChangePhase(PHASES[answer.phase], designs, answer.reason, self.mind)
 
 
 def _free_to_choose(plan: Plan, progress: Progress) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from archwright.agents.costing import Costing, Costs
 from archwright.brief import Constraint
+from archwright.errors import SpaceError
 from archwright.front import Floats, Score
 from archwright.space import Indices, Point, Space
 
@@ -132,11 +133,8 @@ def _miss(constraint: Constraint, values: Floats) -> Floats:
 
 def fits(space: Space, point: Point) -> bool:
     """Whether ``point`` (from a model, a memory, another space) lies in ``space``."""
-    return set(point) == set(space.names) and all(
-        point[choice.name] in choice.values for choice in space.choices
-    )
-
-
-def stack(rows: Sequence[Indices]) -> Indices:
-    """Rows of indices, each of shape (choices,), as one array of shape (rows, choices)."""
-    return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.int64)
+    try:
+        space.check(point)
+    except SpaceError:
+        return False
+    return True

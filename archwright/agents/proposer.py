@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
-from archwright.agents.minds import Minded, Note
+from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
 from archwright.agents.model import ModelPort
 from archwright.agents.planner import Phase
 from archwright.agents.problem import History, Problem, fits
@@ -23,7 +23,7 @@ from archwright.agents.recollection import RecalledDesign
 from archwright.agents.strategies import make_strategy
 from archwright.agents.strategies.common import balanced_hardware
 from archwright.design import Design, Origin
-from archwright.space import Choice, Value
+from archwright.space import Choice, Value, point_hash
 
 MODEL_SHARE = 0.3
 RECALLED_SHARE = 1 / 3
@@ -87,9 +87,13 @@ class RuleBasedProposer:
         for recalled in request.recalled:
             if len(designs) >= int(request.designs * RECALLED_SHARE):
                 break
-            if not fits(self._problem.network_space, recalled.network):
+            space = self._problem.network_space
+            if not fits(space, recalled.network):
                 continue
-            row = self._problem.network_space.encode([recalled.network])[0]
+            row = space.encode([recalled.network])[0]
+            network = space.decode(row[None])[0]  # 4.0 becomes the space's own 4
+            if point_hash(network) in request.history.tried | {d.network_key for d in designs}:
+                continue
             pairing = self._pairings.of(row)
             if len(pairing) == 0:
                 continue
@@ -100,15 +104,15 @@ class RuleBasedProposer:
                 "its hardware chosen anew"
             )
             origin = Origin("memory", reason, recalled=(recalled.key,))
-            design = Design(dict(recalled.network), hardware, origin)
-            known = request.history.tried | {d.network_key for d in designs}
-            if design.network_key not in known:
-                designs.append(design)
+            designs.append(Design(network, hardware, origin))
         return designs
 
 
 class Change(BaseModel):
-    """A choice and the position of its new value among the allowed values, from 0."""
+    """A choice and the position of its new value among the allowed values, from 0.
+
+    What both spaces name (bits) changes in both: they have to agree.
+    """
 
     choice: str = Field(max_length=64)
     position: int = Field(ge=0, le=63)
@@ -117,15 +121,23 @@ class Change(BaseModel):
 class Override(BaseModel):
     """Replace one design of the batch by a changed copy of it."""
 
-    design: int = Field(ge=0, le=63, description="number of the design in the batch")
+    design: Position = Field(description="number of the design in the batch")
     changes: list[Change] = Field(min_length=1, max_length=12)
-    rationale: str = Field(max_length=300)
+    rationale: Sentence
 
 
 class ProposerAnswer(BaseModel):
     """The overrides; an empty list keeps the optimiser's batch."""
 
     overrides: list[Override] = Field(max_length=16)
+
+
+def allowance(before: int, designs: int) -> int:
+    """How many of the next ``designs`` a model may override, after ``before`` designs.
+
+    A share of all designs so far: in small batches it has its say now and then.
+    """
+    return int(MODEL_SHARE * (before + designs)) - int(MODEL_SHARE * before)
 
 
 class ModelProposer(Minded):
@@ -150,18 +162,24 @@ class ModelProposer(Minded):
     def propose(self, request: Request) -> list[Design]:
         """The batch after the model's overrides; the critic judges those like any other."""
         batch = self._rules.propose(request)
-        allowed = int(np.ceil(MODEL_SHARE * len(batch)))
-        if not batch:
+        allowed = allowance(len(request.history.tried), len(batch))
+        if allowed == 0:
             return batch
         answer = self.ask(request.step, self._context(request, batch, allowed), ProposerAnswer)
-        for override in (answer.overrides if answer else [])[:allowed]:
-            if override.design >= len(batch):
-                continue
-            batch[override.design] = self._edited(batch[override.design], override)
-        return batch
+        edited: dict[int, Design] = {}
+        for override in answer.overrides if answer else []:
+            number = override.design
+            if len(edited) < allowed and number < len(batch) and number not in edited:
+                design = self._edited(batch[number], override)
+                if design != batch[number]:
+                    edited[number] = design
+        return [edited.get(number, design) for number, design in enumerate(batch)]
 
     def _edited(self, design: Design, override: Override) -> Design:
-        """The design with the model's changes; those outside the space are left out."""
+        """The design with the model's changes; those outside the space are left out.
+
+        Its parents are those of the design it replaces, which nobody will see.
+        """
         network, hardware = dict(design.network), dict(design.hardware)
         for change in override.changes:
             for point, space in (
@@ -171,7 +189,8 @@ class ModelProposer(Minded):
                 for choice in space.choices:
                     if choice.name == change.choice and change.position < len(choice.values):
                         point[choice.name] = choice.values[change.position]
-        origin = Origin(self.mind, override.rationale, (design.key,), design.origin.recalled)
+        before = design.origin
+        origin = Origin(self.mind, override.rationale, before.parents, before.recalled)
         return Design(network, hardware, origin)
 
     def _context(self, request: Request, batch: Sequence[Design], allowed: int) -> str:
@@ -183,12 +202,7 @@ class ModelProposer(Minded):
             + _values(self._problem.network_space.choices, point.evaluated.row.tolist())
             for point in _thinned(request.frontier.points(), 12)
         ]
-        numbered = [
-            f"{number}: "
-            + " ".join(f"{name}={value}" for name, value in {**d.network, **d.hardware}.items())
-            + f" ({d.origin.reason})"
-            for number, d in enumerate(batch)
-        ]
+        numbered = [f"{number}: {in_words(design)}" for number, design in enumerate(batch)]
         return "\n".join(
             [
                 *(space.describe() for space in spaces),

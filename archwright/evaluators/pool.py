@@ -104,7 +104,10 @@ class WorkerPool(Generic[Task, Result]):
 
     def _run_in_process(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Result | TaskFailed]]:
         if self._run_here is None:
-            self._run_here = self._start()
+            try:
+                self._run_here = self._start()
+            except Exception as error:  # the same answer as from a worker
+                raise MeasurementFailed(f"a worker cannot start: {_describe(error)}") from error
         for index, task in enumerate(tasks):
             try:
                 yield index, self._run_here(task)
@@ -140,7 +143,7 @@ class WorkerPool(Generic[Task, Result]):
         try:
             kind, content = pickle.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):
-            self._drop(worker)
+            self._drop(worker, patience_s=5.0)
             if not worker.ready:
                 raise MeasurementFailed(f"a worker {worker.ending} while it started") from None
             if worker.task is None:
@@ -159,9 +162,9 @@ class WorkerPool(Generic[Task, Result]):
         if index is not None:
             yield index, TaskFailed(content) if kind == "failed" else content
 
-    def _drop(self, worker: _Worker) -> None:
+    def _drop(self, worker: _Worker, patience_s: float = 0.0) -> None:
         self._workers.remove(worker)
-        worker.kill()
+        worker.end(patience_s)
 
 
 class _Worker:
@@ -192,8 +195,9 @@ class _Worker:
         self.deadline = float("inf")
         return index
 
-    def kill(self) -> None:
-        """End the process at once."""
+    def end(self, patience_s: float) -> None:
+        """Kill the process, unless it ends by itself within ``patience_s``."""
+        self._process.join(patience_s)
         self._process.kill()
         self._process.join()
         self.connection.close()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
 LOCK_SECONDS = 30.0
+MOST_TIES = 4096
 """How long a session waits for another process's."""
 
 _COLLECTION = "designs"
@@ -92,6 +93,8 @@ class OpenIndex:
     def query(self, vector: Sequence[float], n: int, exclude_run: str | None) -> list[Hit]:
         """At least ``n`` entries nearest to ``vector`` where there are so many, best first.
 
+        All that tie with the last of them are asked for too (up to :data:`MOST_TIES`), so
+        that ties go by run and key and not by the order in which the index was built.
         Entries of ``exclude_run`` are taken out afterwards: a filter inside Chroma is a
         hundred times slower.
         """
@@ -101,7 +104,8 @@ class OpenIndex:
             while asked:
                 found = self._ask(vector, asked)
                 hits = [hit for hit in found if hit.run != exclude_run]
-                if len(hits) >= n or asked == count:
+                beyond_ties = len(hits) > n and hits[-1].similarity < hits[n - 1].similarity
+                if asked == count or beyond_ties or (len(hits) >= n and asked >= MOST_TIES):
                     return hits
                 asked = min(4 * asked, count)
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -127,7 +128,11 @@ def _cell(column: Column, found: Measurement | None) -> Cell:
 
 
 def front_rows(result: RunResult, shown: tuple[Column, ...]) -> list[FrontRow]:
-    """The front's designs: the chosen one first, the others in the front's order."""
+    """The front's designs: the chosen one first, then in turn one of each network.
+
+    A network stands on the front with many hardware points; so the first rows, which are all
+    that a long front shows at once, span its networks.
+    """
     best = result.best.design.key if result.best else None
     rows = [
         FrontRow(
@@ -142,7 +147,13 @@ def front_rows(result: RunResult, shown: tuple[Column, ...]) -> list[FrontRow]:
         )
         for judged in result.front
     ]
-    return sorted(rows, key=lambda row: not row.chosen)
+    turn: Counter[str] = Counter()
+    turns = []
+    for row in rows:
+        turns.append(turn[row.network])
+        turn[row.network] += 1
+    order = sorted(range(len(rows)), key=lambda k: (not rows[k].chosen, turns[k]))
+    return [rows[k] for k in order]
 
 
 def tiles(result: RunResult, judged: JudgedDesign) -> list[Tile]:

@@ -1,6 +1,7 @@
 """The tool surface: each tool is declared once, for agents and every interface.
 
 tool.py              what a tool is
+images.py            arguments that several tools have
 describe_space.py    the choices of a space, in words
 simulate_hardware.py one network on one hardware, layer by layer
 """

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from archwright.evaluators.hardware import hardware_space
-from archwright.evaluators.supernet import InputShape, network_space
+from archwright.evaluators.supernet import network_space
 from archwright.space import Value
+from archwright.tools.images import Images
 from archwright.tools.tool import Tool
 
 
-class DescribeSpace(BaseModel):
+class DescribeSpace(Images):
     """Which space, and for a network space the images it is for."""
 
-    model_config = ConfigDict(extra="forbid")
-
     space: Literal["network", "hardware"]
-    channels: Literal[1, 3] = Field(default=1, description="of the images")
-    side: int = Field(default=8, ge=8, le=256, description="of the square images, in pixels")
-    classes: int = Field(default=10, ge=2, le=1000)
 
 
 class DescribedChoice(BaseModel):
@@ -42,11 +38,8 @@ class DescribedSpace(BaseModel):
 
 def _describe(arguments: DescribeSpace) -> DescribedSpace:
     """List the choices of the network space or the hardware space, with their meaning."""
-    if arguments.space == "hardware":
-        space = hardware_space()
-    else:
-        shape = InputShape(arguments.channels, arguments.side, arguments.classes)
-        space = network_space(shape)
+    hardware = arguments.space == "hardware"
+    space = hardware_space() if hardware else network_space(arguments.shape)
     return DescribedSpace(
         name=space.name,
         size=space.size,

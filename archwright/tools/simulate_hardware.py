@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
 
-from archwright.errors import UserError
+from pydantic import BaseModel, Field
+
+from archwright.border import ChoiceValue
+from archwright.errors import SpaceError, UserError
 from archwright.evaluators.hardware import AnalyticalModel, hardware_space
-from archwright.evaluators.supernet import InputShape, network_space, workload_of
+from archwright.evaluators.supernet import network_space, workload_of
 from archwright.measurement import COSTS
-from archwright.space import Value
+from archwright.space import Point, Space
+from archwright.tools.images import Images
 from archwright.tools.tool import Tool
 
+PointArgument = Annotated[dict[str, ChoiceValue], Field(max_length=64)]
 
-class SimulateHardware(BaseModel):
+
+class SimulateHardware(Images):
     """A network of the mbconv space, the images it is for, and a hardware."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    network: dict[str, Value]
-    hardware: dict[str, Value]
-    channels: int = Field(default=1, ge=1, le=3, description="of the images")
-    side: int = Field(default=8, ge=8, le=256, description="of the square images, in pixels")
-    classes: int = Field(default=10, ge=2, le=1000)
+    network: PointArgument = Field(description="a value for each choice of the network space")
+    hardware: PointArgument = Field(description="a value for each choice of the hardware space")
 
 
 class SimulatedLayer(BaseModel):
@@ -47,21 +48,21 @@ class Simulation(BaseModel):
 
 def _simulate(arguments: SimulateHardware) -> Simulation:
     """Cost a network on a hardware with the analytical model: latency, energy, area, layers."""
-    shape = InputShape(arguments.channels, arguments.side, arguments.classes)
-    network_space(shape).check(arguments.network)
     space = hardware_space()
-    space.check(arguments.hardware)
-    workload = workload_of(arguments.network, shape)
+    network = _in(network_space(arguments.shape), "network", arguments.network)
+    hardware = _in(space, "hardware", arguments.hardware)
+    workload = workload_of(network, arguments.shape)
     model = AnalyticalModel()
-    reason = model.infeasible(workload, arguments.hardware)
+    reason = model.infeasible(workload, hardware)
     if reason is not None:
         raise UserError(f"hardware: {reason}")
-    totals = model.evaluate([workload], space.columns(space.encode([arguments.hardware])))
-    layers = model.per_layer(workload, arguments.hardware)
+    totals = model.evaluate([workload], space.columns(space.encode([hardware])))
+    layers = model.per_layer(workload, hardware)
     return Simulation(
         fidelity="analytical",
         totals={
-            metric: float(totals[metric][0, 0]) for metric in (*COSTS, "cycles", "utilisation")
+            metric: float(totals[metric][0, 0])
+            for metric in (*COSTS, "cycles", "stall_cycles", "utilisation")
         },
         layers=[
             SimulatedLayer(
@@ -77,6 +78,14 @@ def _simulate(arguments: SimulateHardware) -> Simulation:
             for layer in layers
         ],
     )
+
+
+def _in(space: Space, argument: str, point: Point) -> Point:
+    """The point with the space's own values. Raises :class:`SpaceError` naming the argument."""
+    try:
+        return space.decode(space.encode([point]))[0]
+    except SpaceError as error:
+        raise SpaceError(f"{argument}.{error}") from None
 
 
 simulate_hardware = Tool("simulate_hardware", SimulateHardware, Simulation, _simulate)

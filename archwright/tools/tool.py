@@ -13,9 +13,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from archwright.border import Table, complaint
 from archwright.errors import UserError
 
-Arguments = TypeVar("Arguments", bound=BaseModel)
+Arguments = TypeVar("Arguments", bound=Table)
 Result = TypeVar("Result", bound=BaseModel)
 
 
@@ -41,9 +42,7 @@ class Tool(Generic[Arguments, Result]):
         try:
             checked = self.arguments.model_validate(arguments)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"{self.name}: {key} = {first['input']!r}: {first['msg']}") from None
+            raise UserError(f"{self.name}: {complaint(error)}") from None
         return self.run(checked)
 
     def openai_schema(self) -> dict[str, Any]:

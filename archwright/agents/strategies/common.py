@@ -10,7 +10,6 @@ from archwright.agents.frontier import Pairing
 from archwright.agents.problem import Problem
 from archwright.space import Indices, Space, point_hash
 
-
 ENUMERABLE = 4096
 """Network spaces up to this size are looked at whole, so that their last point is found."""
 

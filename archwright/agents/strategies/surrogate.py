@@ -72,7 +72,9 @@ class SurrogateEvolution:
         model.fit(self._history.evaluated)
         frontier = Frontier(self._problem, self._pairings)
         frontier.add(self._history.evaluated)
-        population = self._evolve(model, frontier)
+        population = self._first_population(frontier)
+        if self._problem.network_space.size > CANDIDATES:  # else every network is a candidate
+            population = self._evolve(population, model)
         candidates = self._candidates(population, frontier)
         if len(candidates) == 0:
             return []
@@ -89,7 +91,7 @@ class SurrogateEvolution:
         rest.tell(History(self._history.evaluated, self._history.tried | frozenset(keys)))
         return rest.ask(n)
 
-    def _evolve(self, model: AccuracyModel, frontier: Frontier) -> Indices:
+    def _evolve(self, start: Indices, model: AccuracyModel) -> Indices:
         """The final population of NSGA-II, shape (designs, network + hardware choices)."""
         from pymoo.algorithms.moo.nsga2 import NSGA2
         from pymoo.operators.crossover.sbx import SBX
@@ -97,7 +99,6 @@ class SurrogateEvolution:
         from pymoo.operators.repair.rounding import RoundingRepair
         from pymoo.optimize import minimize
 
-        start = self._first_population(frontier)
         algorithm = NSGA2(
             pop_size=len(start),
             sampling=start,
@@ -204,8 +205,9 @@ class SurrogateEvolution:
 
     def _improvement(self, losses: Floats, accuracy: float, pairing: Pairing) -> float:
         """What a network with this accuracy would add to the hypervolume."""
-        score = self._problem.score
-        return score.hypervolume(self._joined(losses, accuracy, pairing)) - score.hypervolume(losses)
+        together = self._joined(losses, accuracy, pairing)
+        hypervolume = self._problem.score.hypervolume
+        return hypervolume(together) - hypervolume(losses)
 
     def _joined(self, losses: Floats, accuracy: float, pairing: Pairing) -> Floats:
         """The losses once a network with this accuracy has joined."""

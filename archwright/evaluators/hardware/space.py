@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
+from archwright.border import read_toml
 from archwright.errors import SpaceError
 from archwright.space import Choice, Point, Space
-
-LARGEST_FILE_BYTES = 100_000
 
 SIDES = (4, 8, 16, 32, 64)
 BUFFERS_KIB = (1, 8, 64)
@@ -69,27 +67,11 @@ def load_hardware(path: Path, space: Space | None = None) -> dict[str, int | flo
     that names the file and the key, for anything else.
     """
     space = space or hardware_space()
-    if not path.is_file():
-        raise SpaceError(f"{path}: no such hardware file")
-    if path.stat().st_size > LARGEST_FILE_BYTES:
-        raise SpaceError(f"{path}: larger than {LARGEST_FILE_BYTES} bytes")
+    point = read_toml(path, "hardware", SpaceError)
     try:
-        point = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpaceError(f"{path}: not TOML: {error}") from None
-    for key, value in point.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise SpaceError(f"{path.name}: {key} = {value!r}: a number or a text is needed")
-    try:
-        space.check(point)
+        return space.decode(space.encode([point]))[0]
     except SpaceError as error:
         raise SpaceError(f"{path.name}: {error}") from None
-    return {choice.name: _as_in(choice, point[choice.name]) for choice in space.choices}
-
-
-def _as_in(choice: Choice, value: int | float | str) -> int | float | str:
-    """The choice's own value: 4 and 4.0 are one value, and must give one key."""
-    return choice.values[choice.values.index(value)]
 
 
 def dump_hardware(point: Point, path: Path, space: Space | None = None) -> None:

@@ -2,14 +2,14 @@
 
 Where things are, in the order in which a network meets them:
 
-- ``data``      images, labels and splits, from what a user has
-- ``space``     the network space and the workload of each of its networks; no torch
-- ``network``   the elastic layers and the supernet
-- ``train``     recipe, training with checkpoints, the cache of trained supernets
-- ``extract``   one network as a stand-alone module; batch norm recalibrated and folded
-- ``quantise``  the module at the design's bits: what is measured and what is exported
-- ``evaluate``  the instrument, with its pool of workers
-- ``export``    safetensors and ONNX, compared with onnxruntime
+- ``data``       images, labels and splits, from what a user has
+- ``space``      the network space and the workload of each of its networks; no torch
+- ``network``    the elastic layers and the supernet
+- ``train``      recipe, training with checkpoints, the cache of trained supernets
+- ``extraction`` one network as a stand-alone module; batch norm recalibrated and folded
+- ``quantise``   the module at the design's bits: what is measured and what is exported
+- ``evaluate``   the instrument, with its pool of workers
+- ``export``     safetensors and ONNX, compared with onnxruntime
 
 All public names can be imported from here; torch is loaded when one of its modules is.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archwright.evaluators.supernet.data import Data, Splits, load_data
     from archwright.evaluators.supernet.evaluate import SupernetEvaluator
     from archwright.evaluators.supernet.export import ExportedNetwork, Parity, export_network
-    from archwright.evaluators.supernet.extract import extract
+    from archwright.evaluators.supernet.extraction import extract
     from archwright.evaluators.supernet.network import (
         Supernet,
         largest_network,
@@ -57,7 +57,7 @@ _HOMES = {
         "load_supernet",
         "train_supernet",
     ),
-    "extract": ("extract",),
+    "extraction": ("extract",),
     "quantise": ("QuantisedNetwork", "prepare"),
     "evaluate": ("SupernetEvaluator",),
     "export": ("ExportedNetwork", "Parity", "export_network"),

@@ -6,7 +6,7 @@ crop as in BigNAS, arXiv 2003.11142).
 
 The supernet has no batch-norm statistics: means and variances belong to one network,
 not to the shared weights. It normalises by those of the batch it sees; a network that
-is taken out of it (:mod:`.extract`) gets its own from training images.
+is taken out of it (:mod:`.extraction`) gets its own from training images.
 """
 
 from __future__ import annotations

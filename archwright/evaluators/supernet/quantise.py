@@ -3,8 +3,9 @@
 Weights are symmetric with one scale per output channel; activations have one scale per
 tensor, fixed on training images; ReLU outputs are unsigned. Sums are taken over codes
 and then divided, rounded and clamped to the next tensor's codes, as integer hardware
-does it (Jacob et al., arXiv 1712.05877). At 8 bits every sum is a whole number below
-2**24 and so exact in float32: in any order of addition, in any runtime, the same.
+does it (Jacob et al., arXiv 1712.05877). Every sum is taken over 8-bit halves (16-bit codes
+are two bytes), is a whole number below 2**24 and so exact in float32: in any order of
+addition, in any runtime, the same.
 
 All of it is plain operations on float tensors, which ONNX carries. Scales are applied
 by division: onnxruntime would merge a multiplication into the convolution's weights,
@@ -13,13 +14,21 @@ which would no longer be whole numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.evaluators.supernet.extract import Block, Network, Unit, extract, fold, recalibrate
+from archwright.evaluators.supernet.extraction import (
+    Block,
+    Network,
+    Unit,
+    extract,
+    fold,
+    recalibrate,
+)
 from archwright.evaluators.supernet.network import Supernet
 from archwright.space import Point
 
@@ -51,16 +60,18 @@ class CodedUnit(nn.Module):
         self.bias = nn.Parameter(bias, requires_grad=False)
         self.stride = original.stride[0]
         self.groups = original.groups
-        divisor = (out_scale / (scale * in_scale)).view(1, -1, 1, 1)
+        self.bits = bits
+        divisor = (out_scale / (scale * in_scale)).view(1, -1, 1, 1) / _sum_unit(bits)
         self.coded = Coded(divisor, bits, signed=not unit.active)
 
     def forward(self, x: Tensor) -> Tensor:
         """Codes to codes."""
-        padding = self.weight.shape[-1] // 2
-        sums = functional.conv2d(
-            x, self.weight, self.bias, self.stride, padding, groups=self.groups
-        )
+        sums = _sums(self._convolve, x, self.weight, self.bias.view(1, -1, 1, 1), self.bits)
         return cast(Tensor, self.coded(sums))
+
+    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        padding = weight.shape[-1] // 2
+        return functional.conv2d(x, weight, None, self.stride, padding, groups=self.groups)
 
 
 class CodedBlock(nn.Module):
@@ -118,7 +129,8 @@ class QuantisedNetwork(nn.Module):
         weight, bias, scales = _coded_weights(linear.weight, linear.bias, pooled_scale, bits)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias, requires_grad=False)
-        self.register_buffer("logit_divisor", 1 / (scales * pooled_scale))
+        self.bits = bits
+        self.register_buffer("logit_divisor", 1 / (scales * pooled_scale) / _sum_unit(bits))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of shape (batch, classes)."""
@@ -126,7 +138,8 @@ class QuantisedNetwork(nn.Module):
         for block in self.blocks:
             x = block(x)
         x = self.pooled(x.sum((2, 3)))
-        return functional.linear(x, self.weight, self.bias) / self.logit_divisor
+        sums = _sums(functional.linear, x, self.weight, self.bias, self.bits)
+        return sums / self.logit_divisor
 
 
 @torch.no_grad()
@@ -167,11 +180,42 @@ def _coded_block(
     return coded, total, total_scale
 
 
+def _sums(
+    operation: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    bits: int,
+) -> Tensor:
+    """What ``operation`` sums up over codes, plus the bias, in units of ``_sum_unit``.
+
+    Exact at 8 bits. At 16 bits the four products of bytes are exact, and what is left
+    are additions element by element, which every runtime does alike.
+    """
+    if bits == 8:
+        return operation(x, weight) + bias
+    (x_high, x_low), (high, low) = _bytes(x), _bytes(weight)
+    middle = operation(x_high, low) + operation(x_low, high)
+    return operation(x_high, high) / 2**-8 + middle + operation(x_low, low) / 2**8 + bias / 2**8
+
+
+def _sum_unit(bits: int) -> int:
+    """What 1 in the result of :func:`_sums` stands for."""
+    return 1 if bits == 8 else 2**8
+
+
+def _bytes(codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes as 256 x high + low, with low from 0 to 255."""
+    high = torch.floor(codes / 2**8)
+    return high, codes - high * 2**8
+
+
 def _scale(x: Tensor, bits: int, *, signed: bool) -> Tensor:
     """The real value of one code, so that the largest magnitude has the largest code."""
     steps = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     largest = x.abs().max()
-    return torch.where(largest > 0, largest, torch.ones(())) / steps
+    positive = torch.where(largest > 0, largest, torch.ones(()))
+    return cast(Tensor, positive / steps)
 
 
 def _coded_weights(
@@ -181,7 +225,7 @@ def _coded_weights(
 
     A bias is a code of the sums, with the scale of weight times input. Where the weights
     of a channel are tiny beside its bias, their scale is raised so that the bias's code
-    stays within 2**22 at 8 bits (2**38 at 16), a quarter of what an exact sum may reach.
+    stays within 2**22 at 8 bits, a quarter of what an exact sum may reach (2**38 at 16).
     """
     assert bias is not None
     largest = weight.flatten(1).abs().amax(1) / (2 ** (bits - 1) - 1)

@@ -1,0 +1,231 @@
+"""The critic: every verdict with its reason, and how little a model may change of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from archwright.agents.critic import ModelCritic, RuleBasedCritic, Situation
+from archwright.agents.frontier import Frontier, Pairings
+from archwright.agents.problem import History
+from archwright.design import Design, Origin
+from archwright.memory.records import Verdict
+
+
+@pytest.fixture
+def notes():
+    return []
+
+
+@pytest.fixture
+def judge(small):
+    """``judge(problem, designs, history, front)``: the rules' reviews."""
+
+    def build(problem, designs, history=None, front=()):
+        pairings = Pairings(problem)
+        frontier = Frontier(problem, pairings)
+        frontier.add(front)
+        situation = Situation(1, history or History(), frontier)
+        return RuleBasedCritic(problem, pairings).review(designs, situation)
+
+    return build
+
+
+def suited(problem, row):
+    """A design that the rules accept: the network on the first hardware of its pairing."""
+    hardware = problem.hardware_space.decode(Pairings(problem).of(row).hardware[:1])[0]
+    return Design(problem.network_space.decode(row[None])[0], hardware, Origin("test", "a test"))
+
+
+@pytest.fixture
+def designs(problem):
+    rows = problem.network_space.sample(np.random.default_rng(4), 8)
+    return [suited(problem, row) for row in rows]
+
+
+def verdict(reviews):
+    [review] = reviews
+    return review.verdict, review.reason
+
+
+def test_good_designs_are_accepted(problem, designs, judge):
+    reviews = judge(problem, designs)
+    assert [r.index for r in reviews] == list(range(8))
+    assert {r.verdict for r in reviews} == {Verdict.ACCEPT}
+    assert {r.reason for r in reviews} == {"within the space and every bound"}
+
+
+def test_outside_the_network_space(problem, designs, judge):
+    good = designs[0]
+    for network in ({**good.network, "depth_1": 7}, {**good.network, "more": 1}, {}):
+        outside = Design(network, good.hardware, good.origin)
+        assert verdict(judge(problem, [outside])) == (
+            Verdict.REJECT,
+            "network outside the space",
+        )
+
+
+def test_tried_before_and_twice_in_a_batch(problem, designs, judge):
+    told = History((), frozenset({designs[0].network_key}))
+    elsewhere = Design(designs[1].network, designs[2].hardware, designs[1].origin)
+    reviews = judge(problem, [designs[0], designs[1], elsewhere], told)
+    assert [r.verdict for r in reviews] == [Verdict.REJECT, Verdict.ACCEPT, Verdict.REJECT]
+    assert reviews[0].reason == "network already tried"
+    assert reviews[2].reason == "network twice in one batch"
+
+
+def test_no_hardware_supports_the_bits(small, judge):
+    hardware = {**small.hardware, "bits": [8]}
+    score = small.make_problem().score
+    problem = small.make_problem(networks={"bits": [16]}, hardware=hardware, score=score)
+    [design] = small.designs_of(problem, problem.network_space.sample(np.random.default_rng(0), 1))
+    reason = "no hardware of the space can run it: too few bits or too small buffers"
+    assert verdict(judge(problem, [design])) == (Verdict.REJECT, reason)
+
+
+def test_no_hardware_meets_a_bound(small, judge):
+    problem = small.make_problem(constraints={"energy_uj": {"at_most": 1e-6}})
+    [design] = small.designs_of(problem, problem.network_space.sample(np.random.default_rng(0), 1))
+    reason = "no hardware brings energy_uj within the brief's bound"
+    assert verdict(judge(problem, [design])) == (Verdict.REJECT, reason)
+
+
+def test_no_hardware_meets_two_bounds_at_once(small, judge):
+    row = small.make_problem().network_space.sample(np.random.default_rng(0), 1)[0]
+    _, costs = small.make_problem().costing.everywhere(row)
+    runs = np.isfinite(costs["latency_ms"])
+    # The fastest hardware is not the smallest: each bound can be met, both cannot.
+    bounds = {m: {"at_most": float(costs[m][runs].min())} for m in ("latency_ms", "area_mm2")}
+    problem = small.make_problem(constraints=bounds)
+    [design] = small.designs_of(problem, [row])
+    reason = "no hardware meets all bounds of the brief at once"
+    assert verdict(judge(problem, [design])) == (Verdict.REJECT, reason)
+
+
+def test_dominated_even_at_an_accuracy_of_one(problem, small, judge):
+    top = np.array(problem.network_space.shape) - 1
+    smallest, largest = suited(problem, top * 0), suited(problem, top)
+    perfect = small.evaluate(problem, [top * 0], accuracy=lambda network: 1.0)
+    reviews = judge(problem, [largest], small.history_of(perfect), perfect)
+    reason = "dominated on every hardware even at an accuracy of 1"
+    assert verdict(reviews) == (Verdict.REJECT, reason)
+    # A network that is smaller than all on the front is never dominated.
+    assert verdict(judge(problem, [smallest], History(), perfect[:0]))[0] is Verdict.ACCEPT
+    weak = small.evaluate(problem, [top * 0], accuracy=lambda network: 0.2)
+    assert verdict(judge(problem, [largest], History(), weak))[0] is Verdict.ACCEPT
+
+
+def repaired(problem, review, design):
+    assert review.verdict is Verdict.REPAIR
+    new = review.replacement
+    assert new.network == design.network
+    assert new.hardware != design.hardware
+    assert review.reason in new.origin.reason
+    assert new.origin.parents == design.origin.parents
+    row = problem.network_space.encode([new.network])
+    costs = problem.costing.zip(row, problem.hardware_space.encode([new.hardware]))
+    assert problem.affordable(costs).all()
+    return review.reason
+
+
+def test_bits_are_repaired(small, judge):
+    problem = small.make_problem(networks={"bits": [16]})
+    row = problem.network_space.sample(np.random.default_rng(0), 1)[0]
+    narrow = problem.hardware_space.restrict({"bits": [8]})
+    device = narrow.decode(narrow.enumerate()[:1])[0]
+    [design] = small.designs_of(problem, [row], device)
+    [review] = judge(problem, [design])
+    assert "bits = 8: the network's operands have 16 bits" in repaired(problem, review, design)
+    assert review.replacement.hardware["bits"] == 16
+
+
+def test_a_broken_bound_is_repaired(small, judge):
+    row = small.make_problem().network_space.sample(np.random.default_rng(0), 1)[0]
+    hardware, costs = small.make_problem().costing.everywhere(row)
+    able = np.isfinite(costs["latency_ms"])
+    order = np.flatnonzero(able)[np.argsort(costs["latency_ms"][able])]
+    slow, middle = order[-1], costs["latency_ms"][order[len(order) // 2]]
+    for bound, broken, words in (
+        ({"at_most": float(middle)}, slow, "latency_ms above the brief's"),
+        ({"at_least": float(middle)}, order[0], "latency_ms below the brief's"),
+    ):
+        problem = small.make_problem(constraints={"latency_ms": bound})
+        device = problem.hardware_space.decode(hardware[[broken]])[0]
+        [design] = small.designs_of(problem, [row], device)
+        [review] = judge(problem, [design])
+        assert words in repaired(problem, review, design)
+
+
+def test_hardware_outside_the_space_is_repaired(problem, designs, judge):
+    strange = replace(designs[0], hardware={**designs[0].hardware, "rows": 7})
+    [review] = judge(problem, [strange])
+    assert repaired(problem, review, strange) == "hardware outside the space"
+
+
+# A model's critic
+
+
+@pytest.fixture
+def ask(problem, port_to, notes):
+    """``ask(script, designs)``: the reviews of a model's critic, and its server."""
+
+    def build(script, designs, **profile):
+        pairings = Pairings(problem)
+        port, server = port_to(script, **profile)
+        rules = RuleBasedCritic(problem, pairings)
+        critic = ModelCritic(rules, port, lambda *words: notes.append(words))
+        situation = Situation(1, History(), Frontier(problem, pairings))
+        return critic.review(designs, situation), server
+
+    return build
+
+
+def deferring(*positions):
+    return lambda request, number: {
+        "defer": [{"position": p, "reason": "alike"} for p in positions]
+    }
+
+
+def verdicts(reviews):
+    return "".join(str(r.verdict)[0] for r in reviews)
+
+
+def test_a_model_defers_with_its_reason(ask, designs):
+    reviews, server = ask(deferring(1, 3), designs)
+    assert verdicts(reviews) == "adadaaaa"
+    assert reviews[1].reason == "deferred by model/scripted: alike"
+    assert "width_1=" in server.requests[0].json["messages"][1]["content"]
+
+
+def test_it_may_defer_half_at_most(ask, designs):
+    assert verdicts(ask(deferring(*range(8)), designs)[0]) == "ddddaaaa"
+    assert verdicts(ask(deferring(0, 1), designs[:3])[0]) == "daa"
+    assert verdicts(ask(deferring(0), designs[:1])[0]) == "a"
+
+
+def test_invalid_positions_are_ignored_and_use_up_nothing(ask, designs):
+    assert verdicts(ask(deferring(60, 61, 62, 63, 2, 2, 3), designs)[0]) == "aaddaaaa"
+
+
+def test_it_never_saves_or_defers_what_the_rules_reject(ask, designs):
+    batch = [designs[0], designs[0], designs[1], designs[2], designs[3]]
+    reviews, server = ask(deferring(0, 1, 2, 3), batch)
+    assert verdicts(reviews) == "drdaa"
+    assert reviews[1].reason == "network twice in one batch"
+    assert "4:" not in server.requests[0].json["messages"][1]["content"].split("batch:")[1]
+
+
+@pytest.mark.parametrize("answer", ["no JSON", {"defer": [{"position": 10**15, "reason": ""}]}])
+def test_when_it_fails_the_rules_stand(ask, designs, notes, answer):
+    reviews, _ = ask(lambda request, number: answer, designs)
+    assert verdicts(reviews) == "aaaaaaaa"
+    assert notes[-1][1:4] == ("critic", "rules", "answered instead of the model")
+
+
+def test_strange_words_do_no_harm(ask, designs):
+    words = "a\x00\u202eb\x1b[31m\nc"
+    answer = {"defer": [{"position": 0, "reason": words}]}
+    reviews, _ = ask(lambda request, number: answer, designs)
+    assert reviews[0].reason == "deferred by model/scripted: ab[31m c"

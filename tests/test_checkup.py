@@ -1,0 +1,120 @@
+"""What doctor finds: packages, the home, the settings, and endpoints that do or do not answer."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from archwright import __version__
+from archwright.checkup import Finding, check_up, print_checkup
+
+
+def named(name: str) -> Finding:
+    found = [finding for finding in check_up() if finding.name == name]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def profile(name: str, base_url: str, **fields: float) -> str:
+    more = "".join(f"{key} = {value}\n" for key, value in fields.items())
+    return f'[models.{name}]\nbase_url = "{base_url}"\nmodel = "scripted"\nmax_retries = 0\n{more}'
+
+
+def test_every_package_of_the_install_is_found_with_its_version() -> None:
+    findings = {finding.name: finding for finding in check_up()}
+    assert findings["archwright"].detail.startswith(f"{__version__} on Python 3.")
+    for name in ("torch", "langgraph-checkpoint-sqlite", "pydantic"):
+        assert findings[name] == Finding(name, "ok", importlib.metadata.version(name))
+
+
+def test_a_package_that_is_missing_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = importlib.metadata.requires
+    more = ["no-such-package>=2", 'no-such-tool>=1; extra == "web"']
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: [*(real(name) or []), *more])
+    assert named("no-such-package") == Finding(
+        "no-such-package", "missing", "pip install 'no-such-package>=2'"
+    )
+    assert named("no-such-tool") == Finding(
+        "no-such-tool", "absent", "extra [web]: pip install 'archwright[web]'"
+    )
+
+
+def test_a_folder_that_was_never_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", unknown)
+    assert named("archwright").state == "missing"
+
+
+def test_no_settings_are_no_fault(settings_file: Path) -> None:
+    finding = named("settings")
+    assert finding.state == "absent"
+    assert finding.detail == f"{settings_file} (not there: defaults, no models)"
+    assert not any(f.name.startswith("model ") for f in check_up())
+
+
+def test_wrong_settings_are_one_finding(settings_file: Path) -> None:
+    settings_file.write_text("speed = 9", encoding="utf-8")
+    finding = named("settings")
+    assert finding.state == "missing"
+    assert "speed: unknown key" in finding.detail
+
+
+def test_a_home_that_cannot_be_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ARCHWRIGHT_HOME", str(tmp_path / "file" / "home"))
+    assert named("home").state == "missing"
+
+
+def test_endpoints_that_answer_and_that_do_not(
+    settings_file: Path, start_chat_server: Callable[..., Any], reply: Any
+) -> None:
+    alive = start_chat_server(lambda request, number: "OK")
+    broken = start_chat_server(lambda request, number: reply("out of memory", status=500))
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound, not listening: refuses connections
+        dead = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
+        settings_file.write_text(
+            profile("alive", alive.base_url)
+            + profile("dead", dead)
+            + profile("broken", broken.base_url),
+            encoding="utf-8",
+        )
+        findings = {finding.name: finding for finding in check_up()}
+    assert findings["settings"] == Finding("settings", "ok", str(settings_file))
+    assert findings["model alive"].state == "ok"
+    assert findings["model alive"].detail.startswith("scripted answered in ")
+    assert findings["model dead"].state == "missing"
+    assert findings["model broken"].state == "missing"
+    assert "500" in findings["model broken"].detail
+
+
+def test_findings_fit_80_columns_and_cannot_steer_the_terminal() -> None:
+    file = io.StringIO()
+    findings = [
+        Finding("a-package", "ok", "1.0"),
+        Finding("model " + "m" * 64, "missing", "answered \x1b[2J[bold]\n" + "many words " * 20),
+        Finding("home", "ok", "/a" * 60),
+        Finding("tool", "absent", "extra [web]: pip install 'archwright[web]'"),
+    ]
+    print_checkup(findings, Console(file=file, width=80, force_terminal=True, no_color=True))
+    lines = file.getvalue().splitlines()
+    text = "".join(lines)
+    assert "\x1b[2J" not in text
+    assert "[bold]" in text
+    assert "[web]" in text
+    assert text.count("m" * 30) == 2, "a long name is folded, not cut"
+    assert text.count("/") == 60
+    plain = io.StringIO()
+    print_checkup(findings, Console(file=plain, width=80))
+    assert max(map(len, plain.getvalue().splitlines())) <= 80

@@ -1,0 +1,224 @@
+"""What every tool keeps to. A new tool needs an entry in EXAMPLES and WRONG, and passes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import BaseModel
+
+from archwright.errors import UserError
+from archwright.evaluators.hardware import hardware_space
+from archwright.evaluators.supernet import InputShape, network_space
+from archwright.tools import all_tools
+from archwright.tools.tool import Tool
+
+TOOLS = {tool.name: tool for tool in all_tools()}
+SHAPE = InputShape(channels=1, side=8, classes=10)
+NETWORK = network_space(SHAPE).decode(np.zeros((1, 14), dtype=np.int64))[0]
+HARDWARE = hardware_space().decode(np.array([[1, 1, 0, 1, 1, 1, 1, 1, 1]]))[0]
+
+EXAMPLES: dict[str, list[dict[str, Any]]] = {
+    "describe_space": [
+        {"space": "hardware"},
+        {"space": "network"},
+        {"space": "network", "channels": 3, "side": 32, "classes": 100},
+    ],
+    "simulate_hardware": [
+        {"network": NETWORK, "hardware": HARDWARE},
+        {"network": {**NETWORK, "bits": 8.0}, "hardware": {**HARDWARE, "dram_gb_per_s": 1}},
+        {
+            "network": network_space(InputShape(3, 32, 100)).decode(np.zeros((1, 14), dtype=int))[
+                0
+            ],
+            "hardware": HARDWARE,
+            "channels": 3,
+            "side": 32,
+            "classes": 100,
+        },
+    ],
+}
+WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
+    "describe_space": [
+        ({}, "space: missing"),
+        ({"space": "both"}, "space = 'both': should be 'network' or 'hardware'"),
+        (
+            {"space": "network", "side": 10**15},
+            f"side = {10**15}: should be less than or equal to 256",
+        ),
+        ({"space": "network", "side": True}, "side = True: should be a valid integer"),
+        ({"space": "network", "channels": 2}, "channels = 2: should be 1 or 3"),
+        (
+            {"space": "network", "size": 8},
+            "size: unknown key; allowed channels, side, classes, space",
+        ),
+    ],
+    "simulate_hardware": [
+        ({"hardware": HARDWARE}, "network: missing"),
+        ({"network": 8, "hardware": HARDWARE}, "network = 8: allowed a table"),
+        (
+            {"network": {**NETWORK, "bits": [8]}, "hardware": HARDWARE},
+            "network.bits = [8]: allowed a number or a word",
+        ),
+        (
+            {"network": {**NETWORK, "bits": True}, "hardware": HARDWARE},
+            "network.bits = True: allowed a number or a word",
+        ),
+        (
+            {"network": {**NETWORK, "bits": 10**15}, "hardware": HARDWARE},
+            f"network.bits = {10**15}: allowed numbers up to 1e+09",
+        ),
+        (
+            {"network": {**NETWORK, "bits": 7}, "hardware": HARDWARE},
+            "network.bits = 7: allowed [8, 16]",
+        ),
+        (
+            {"network": NETWORK, "hardware": {**HARDWARE, "bits": 7}},
+            "hardware.bits = 7: allowed [8, 16]",
+        ),
+        (
+            {"network": NETWORK, "hardware": {**HARDWARE, "cores": 7}},
+            "hardware.cores: not a choice of the systolic space; its choices are rows, ",
+        ),
+        ({"network": NETWORK, "hardware": {"rows": 4}}, "hardware.columns: missing; allowed [4, "),
+        (
+            {"network": {**NETWORK, "bits": 16}, "hardware": {**HARDWARE, "bits": 8}},
+            "hardware: bits = 8: ",
+        ),
+        (
+            {"network": NETWORK, "hardware": HARDWARE, "classes": 1},
+            "classes = 1: should be greater than or equal to 2",
+        ),
+    ],
+}
+
+every_tool = pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS.keys())
+each_example = pytest.mark.parametrize(
+    ("tool", "arguments"), [(TOOLS[name], a) for name, group in EXAMPLES.items() for a in group]
+)
+each_mistake = pytest.mark.parametrize(
+    ("tool", "arguments", "message"),
+    [(TOOLS[name], a, message) for name, group in WRONG.items() for a, message in group],
+)
+AnyTool = Tool[Any, Any]
+
+
+def test_every_tool_is_tried_here() -> None:
+    assert len(TOOLS) == len(all_tools()), "two tools with one name"
+    assert set(TOOLS) == set(EXAMPLES) == set(WRONG)
+
+
+@every_tool
+def test_its_name_suits_every_interface_and_it_says_what_it_is_for(tool: AnyTool) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]{0,63}", tool.name)
+    assert tool.description != tool.name
+    assert 20 < len(tool.description) < 400
+    assert tool.arguments.__doc__
+    assert tool.result.__doc__
+
+
+def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
+    """A schema and everything in it that is a schema, breadth after depth."""
+    if isinstance(schema, dict):
+        if {"type", "anyOf", "$ref", "enum", "const"} & schema.keys():
+            yield schema
+        for inner in schema.values():
+            yield from subschemas(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from subschemas(inner)
+
+
+@every_tool
+def test_its_schema_is_closed_and_bounds_every_number_and_text(tool: AnyTool) -> None:
+    """A small model that obeys a schema still writes 10^15."""
+    schema = tool.openai_schema()["function"]["parameters"]
+    assert schema["type"] == "object"
+    assert schema["additionalProperties"] is False
+    assert set(schema.get("required", [])) <= set(schema["properties"])
+    for part in subschemas(schema):
+        kind = part.get("type")
+        if "enum" in part or "const" in part:
+            continue
+        if kind in ("integer", "number"):
+            assert part.get("minimum", part.get("exclusiveMinimum")) is not None, part
+            assert part.get("maximum", part.get("exclusiveMaximum")) is not None, part
+        if kind == "string":
+            assert "maxLength" in part or "pattern" in part, part
+        if kind == "array":
+            assert "maxItems" in part, part
+        if kind == "object" and "properties" not in part:
+            assert "maxProperties" in part, part
+
+
+@every_tool
+def test_its_openai_schema_goes_through_json(tool: AnyTool) -> None:
+    schema = tool.openai_schema()
+    assert json.loads(json.dumps(schema, allow_nan=False)) == schema
+    assert schema["type"] == "function"
+    assert schema["function"]["name"] == tool.name
+    assert schema["function"]["description"] == tool.description
+
+
+@each_example
+def test_its_result_is_what_it_declares_and_plain_json(
+    tool: AnyTool, arguments: dict[str, Any]
+) -> None:
+    result = tool.call(json.loads(json.dumps(arguments)))
+    assert isinstance(result, tool.result)
+    assert isinstance(result, BaseModel)
+    text = json.dumps(result.model_dump(mode="json"), allow_nan=False)
+    assert tool.result.model_validate_json(text) == result
+    assert tool.call(arguments) == result, "the same arguments give the same result"
+
+
+@each_mistake
+def test_a_wrong_argument_is_one_line_with_what_is_allowed(
+    tool: AnyTool, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        tool.call(arguments)
+    text = str(caught.value)
+    own = text.removeprefix(f"{tool.name}: ")
+    assert own.startswith(message)
+    assert len(text.splitlines()) == 1
+    assert len(text) < 400
+
+
+@every_tool
+@pytest.mark.parametrize("arguments", [{"no_such_argument": 1}, {"\x1b[2J\n": 1}])
+def test_an_unknown_argument_is_refused(tool: AnyTool, arguments: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="unknown key; allowed ") as caught:
+        tool.call(arguments)
+    assert str(caught.value).isprintable()
+
+
+def test_a_described_space_is_the_space() -> None:
+    for arguments, space in (
+        ({"space": "hardware"}, hardware_space()),
+        ({"space": "network"}, network_space(SHAPE)),
+    ):
+        described = TOOLS["describe_space"].call(arguments)
+        assert (described.name, described.size) == (space.name, space.size)
+        assert [(c.name, tuple(c.values), c.unit, c.meaning) for c in described.choices] == [
+            (c.name, c.values, c.unit, c.meaning) for c in space.choices
+        ]
+
+
+def test_a_simulation_s_layers_add_up_to_its_totals() -> None:
+    simulation = TOOLS["simulate_hardware"].call(EXAMPLES["simulate_hardware"][0])
+    totals, layers = simulation.totals, simulation.layers
+    assert simulation.fidelity == "analytical"
+    assert sum(layer.cycles for layer in layers) == totals["cycles"]
+    assert sum(layer.stall_cycles for layer in layers) == totals["stall_cycles"]
+    assert sum(layer.energy_uj for layer in layers) == pytest.approx(totals["energy_uj"])
+    assert sum(layer.latency_us for layer in layers) == pytest.approx(1000 * totals["latency_ms"])
+
+
+def test_numbers_of_another_type_cost_the_same() -> None:
+    one, other = (TOOLS["simulate_hardware"].call(EXAMPLES["simulate_hardware"][k]) for k in (0, 1))
+    assert one == other
