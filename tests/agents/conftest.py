@@ -244,7 +244,10 @@ class Search:
                 proposals=archive.proposals("run"),
                 designs=[(d.key, d.origin) for d in table.designs],
                 steps=table.steps.tolist(),
-                values={m: v.tolist() for m, v in table.values.items()},
+                values={
+                    m: [None if np.isnan(x) else x for x in v.tolist()]
+                    for m, v in table.values.items()
+                },
                 failures=[(f.step, f.subject, f.reason) for f in archive.failures("run")],
                 spent=team.spent(),
                 lessons=team.lessons(state["step"] + 1),

@@ -41,8 +41,11 @@ class Interrupting:
 
 
 @pytest.fixture(autouse=True)
-def _learns_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lessons from few networks, so that a short search has some."""
+def _short_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lessons from few networks, so that a short search has some; little evolution."""
+    monkeypatch.setattr("archwright.agents.strategies.surrogate.POPULATION", 16)
+    monkeypatch.setattr("archwright.agents.strategies.surrogate.GENERATIONS", 3)
+    monkeypatch.setattr("archwright.agents.strategies.surrogate.CANDIDATES", 32)
     monkeypatch.setattr("archwright.agents.lessons.FEWEST", 8)
     monkeypatch.setattr("archwright.agents.lessons.FEWEST_EACH", 2)
     monkeypatch.setattr("archwright.agents.lessons.SIGNIFICANT", 1.0)
@@ -92,7 +95,7 @@ def test_a_search_spends_its_budget_and_finds_a_front(search, straight):
     assert result.state["hypervolumes"] == sorted(result.state["hypervolumes"])
     assert result.state["phase"] in ("explore", "refine")
     # Every design of the front is archived with its costs; every network has its layers.
-    assert all(value == value for value in result.values["latency_ms"])
+    assert None not in result.values["latency_ms"]
     assert all(result.workload(e.key) for e in result.history.evaluated)
     assert result.lessons
     claims = [text.split(" accuracy by")[0] for text in result.lessons]
@@ -198,9 +201,10 @@ def _rejected(result: SimpleNamespace) -> list[Any]:
 
 
 def test_what_was_turned_away_for_good_is_not_proposed_again(search, small):
-    """In a space this small nearly all that is left is dominated soon."""
+    """Where the smallest networks are perfect, all larger ones are dominated."""
     result = search(
-        networks=small.smallest(width_3=3, depth_3=3, resolution=3), budget={"evaluations": 27}
+        instrument={"accuracy": lambda network: 1.0},
+        networks=small.smallest(width_3=3, depth_3=3, resolution=3),
     ).go()
     rejected = [p.design.network_key for p in _rejected(result)]
     assert rejected
@@ -208,18 +212,19 @@ def test_what_was_turned_away_for_good_is_not_proposed_again(search, small):
 
 
 @pytest.mark.parametrize(
-    "brief",
+    ("brief", "found"),
     [
-        {"objectives": ("accuracy",)},
-        {"objectives": ("energy_uj",), "constraints": {"accuracy": {"at_least": 0.9}}},
-        {"constraints": {"accuracy": {"at_least": 1.0}}},
-        {"objectives": ("accuracy", "area_mm2"), "constraints": {"latency_ms": {"at_most": 0.1}}},
+        ({"objectives": ("accuracy",)}, True),
+        ({"objectives": ("energy_uj",), "constraints": {"accuracy": {"at_least": 0.5}}}, True),
+        ({"constraints": {"accuracy": {"at_least": 1.0}}}, False),
+        ({"objectives": ("accuracy", "area_mm2")}, True),
+        ({"constraints": {"latency_ms": {"at_most": 0.1}}}, True),
     ],
 )
-def test_other_briefs_end_as_well(search, brief):
+def test_other_briefs_end_as_well(search, brief, found):
     result = search(budget={"evaluations": 8}, **brief).go()
-    assert result.state["stop"]
-    assert bool(result.front) == ("constraints" not in brief or "accuracy" not in brief["constraints"]) or result.front  # fmt: skip
+    assert result.state["stop"] == "the budget of 8 evaluations is spent"
+    assert bool(result.front) == found
 
 
 class FakeClock:
