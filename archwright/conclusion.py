@@ -175,7 +175,8 @@ def conclude(
     testing = team.clock.seconds - before
     baseline = None
     if with_baseline:
-        baseline = random_baseline(team, len(history.evaluated), ending.step)
+        # A step of its own: what failed in the test pass may be measured here.
+        baseline = random_baseline(team, len(history.evaluated), ending.step + 1)
     best, why = choose(front, team.problem.score)
     decisions = _decisions(team)
     proposals = team.archive.proposals(team.run)
@@ -190,7 +191,7 @@ def conclude(
         stopped=ending.stopped,
         seconds=sum(parts.values()),
         seconds_by_part=parts,
-        evaluations=team.spent(),
+        evaluations=team.spent(before_step=ending.step),
         proposed=len(proposals),
         rejected=sum(rejection.count for rejection in rejections),
         rejections=rejections,

@@ -195,7 +195,7 @@ def _search_and_conclude(
     checkpoint = train_or_load(
         brief, bench.data, supernet_cache(), lambda p: events.show(_epoch(p))
     )
-    trained = time.monotonic() - began
+    trained = archive.set_meta(run, "training_seconds", time.monotonic() - began)
     archive.set_meta(run, "checkpoint", checkpoint.digest)
     memory = DesignMemory(memory_folder(), registry)
     with ExitStack() as held:
@@ -213,7 +213,7 @@ def _search_and_conclude(
             archive,
             events,
             accuracy,
-            Clock(before.get("seconds", 0.0)),
+            Clock(before.get("seconds", 0.0), began),
             Spent(**before.get("spent", {})),
         )
         app = build_graph(team).compile(checkpointer=saver)

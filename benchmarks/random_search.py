@@ -14,10 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import tomli_w
-import tomllib
 
 
 def run_seed(brief: dict[str, object], seed: int, folder: Path) -> dict[str, float]:

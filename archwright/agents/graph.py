@@ -197,17 +197,18 @@ class Nodes:
     def proposer(self, state: State) -> dict[str, Any]:
         """Write a batch of designs into the archive, unless this attempt's is there."""
         team, step, attempt = self._team, state["step"], state["attempt"]
-        if any(p.attempt == attempt for p in team.archive.proposals(team.run, step)):
+        if self._attempt(step, attempt):
             return {}
         history = team.history(step)
-        this_step = {p.design.network_key for p in team.archive.proposals(team.run, step)}
         request = Request(
             step=step,
             attempt=attempt,
             phase=PHASES[state["phase"]],
             designs=state["wanted"] - len(state["accepted"]),
-            history=History(history.evaluated, history.tried | this_step),
+            history=self._with_attempts(history, step, attempt),
             frontier=team.frontier(history),
+            proposed=len(team.archive.proposals(team.run, before_step=step))
+            + sum(len(self._attempt(step, earlier)) for earlier in range(attempt)),
             recalled=team.recollection.designs if state["phase"] == OPENING.name else (),
             lessons=team.lessons(step),
         )
@@ -220,11 +221,8 @@ class Nodes:
         batch = self._attempt(step, attempt)
         if any(proposal.review is None for proposal in batch):
             history = team.history(step)
-            proposals = team.archive.proposals(team.run, step)
-            earlier = {p.design.network_key for p in proposals if p.attempt < attempt}
-            situation = Situation(
-                step, History(history.evaluated, history.tried | earlier), team.frontier(history)
-            )
+            known = self._with_attempts(history, step, attempt)
+            situation = Situation(step, known, team.frontier(history))
             reviews = team.critic.review([p.design for p in batch], situation)
             team.archive.review(team.run, step, attempt, reviews)
             batch = self._attempt(step, attempt)
@@ -306,6 +304,11 @@ class Nodes:
     def _attempt(self, step: int, attempt: int) -> list[Proposal]:
         proposals = self._team.archive.proposals(self._team.run, step)
         return [proposal for proposal in proposals if proposal.attempt == attempt]
+
+    def _with_attempts(self, history: History, step: int, attempt: int) -> History:
+        """The history in which this step's earlier attempts count as tried."""
+        earlier = {p.design.network_key for a in range(attempt) for p in self._attempt(step, a)}
+        return History(history.evaluated, history.tried | earlier)
 
     def _rejected(self) -> int:
         return sum(self._team.archive.rejections(self._team.run).values())

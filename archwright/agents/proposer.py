@@ -32,7 +32,7 @@ RECALLED_SHARE = 1 / 3
 
 @dataclass(frozen=True)
 class Request:
-    """What a proposer is asked, and what it may know."""
+    """What a proposer is asked, and what it may know. ``proposed`` counts the run's proposals."""
 
     step: int
     attempt: int
@@ -40,6 +40,7 @@ class Request:
     designs: int
     history: History
     frontier: Frontier
+    proposed: int = 0
     recalled: tuple[RecalledDesign, ...] = ()
     lessons: tuple[str, ...] = ()
 
@@ -162,7 +163,7 @@ class ModelProposer(Minded):
     def propose(self, request: Request) -> list[Design]:
         """The batch after the model's overrides; the critic judges those like any other."""
         batch = self._rules.propose(request)
-        allowed = allowance(len(request.history.tried), len(batch))
+        allowed = allowance(request.proposed, len(batch))
         if allowed == 0:
             return batch
         answer = self.ask(request.step, self._context(request, batch, allowed), ProposerAnswer)

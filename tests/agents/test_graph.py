@@ -41,11 +41,8 @@ class Interrupting:
 
 
 @pytest.fixture(autouse=True)
-def _short_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lessons from few networks, so that a short search has some; little evolution."""
-    monkeypatch.setattr("archwright.agents.strategies.surrogate.POPULATION", 16)
-    monkeypatch.setattr("archwright.agents.strategies.surrogate.GENERATIONS", 3)
-    monkeypatch.setattr("archwright.agents.strategies.surrogate.CANDIDATES", 32)
+def _learns_early(little_evolution: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lessons from few networks, so that a short search has some."""
     monkeypatch.setattr("archwright.agents.lessons.FEWEST", 8)
     monkeypatch.setattr("archwright.agents.lessons.FEWEST_EACH", 2)
     monkeypatch.setattr("archwright.agents.lessons.SIGNIFICANT", 1.0)

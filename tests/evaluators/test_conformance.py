@@ -1,4 +1,4 @@
-"""What every instrument promises. To add one: name it in ``INSTRUMENTS`` and build it in ``make``."""
+"""What every instrument promises. To add one: name it in INSTRUMENTS, build it in ``make``."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from archwright.front import Floats, non_dominated
 from archwright.space import Indices
 
 FEWEST_TO_LEARN_FROM = 4
-POPULATION = 64
+POPULATION = 112
 GENERATIONS = 16
 PANEL = 192
 """Hardware points that candidates are paired with while they are compared."""

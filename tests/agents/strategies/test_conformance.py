@@ -35,7 +35,10 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "impossible accuracy": {"constraints": {"accuracy": {"at_least": 1.0}}},
 }
 
-pytestmark = pytest.mark.parametrize("name", STRATEGIES)
+pytestmark = [
+    pytest.mark.parametrize("name", STRATEGIES),
+    pytest.mark.usefixtures("little_evolution"),
+]
 
 
 @pytest.fixture(scope="module", params=PROBLEMS)
