@@ -7,12 +7,22 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """A finished run: its home, its folder, what ``--json`` printed."""
+
+    home: Path
+    folder: Path
+    result: dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +58,19 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data: {folder} is not there, set ARCHWRIGHT_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """A whole search of the tiny brief that nothing disturbed; for reading only."""
+    import runs
+
+    with pytest.MonkeyPatch.context() as patch:
+        world = tmp_path_factory.mktemp("tiny")
+        patch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
+        patch.setenv("ARCHWRIGHT_SETTINGS", str(world / "settings.toml"))
+        result = runs.search(runs.write_brief(world), "--run-dir", world / "run")
+        return TinyRun(world / "home", world / "run", result)
 
 
 @pytest.fixture(scope="session")

@@ -21,14 +21,10 @@ pytestmark = pytest.mark.slow
 ROLES = '\n[models]\nplanner = "m"\nproposer = "m"\ncritic = "m"\nevaluator = "m"\n'
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+@pytest.fixture
+def trained(tiny_run: Any) -> tuple[Path, dict[str, Any]]:
     """A home with the supernet, and what the rules alone find."""
-    with pytest.MonkeyPatch.context() as patch:
-        world = tmp_path_factory.mktemp("rules")
-        patch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
-        result = runs.search(runs.write_brief(world), "--run-dir", world / "run", "--no-random")
-        return world / "home", result
+    return tiny_run.home, tiny_run.result
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +18,18 @@ from archwright.events import read_events
 pytestmark = pytest.mark.slow
 
 
-@dataclass(frozen=True)
-class Done:
-    """A finished run: its home, its folder, what ``--json`` printed."""
-
-    home: Path
-    folder: Path
-    result: dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    with pytest.MonkeyPatch.context() as patch:
-        world = tmp_path_factory.mktemp("run")
-        patch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
-        patch.setenv("ARCHWRIGHT_SETTINGS", str(world / "settings.toml"))
-        folder = world / "run"
-        result = runs.search(runs.write_brief(world), "--run-dir", folder)
-        return Done(world / "home", folder, result)
+@pytest.fixture
+def done(tiny_run: Any) -> Any:
+    return tiny_run
 
 
 @pytest.fixture(autouse=True)
-def _in_its_home(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARCHWRIGHT_HOME", str(done.home))
+def _in_a_copy_of_its_home(done: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these tests add to the home is theirs alone; the run's folder is the one."""
+    shutil.copytree(done.home, home, dirs_exist_ok=True)
 
 
-def test_result_has_what_the_brief_asked_for(done: Done) -> None:
+def test_result_has_what_the_brief_asked_for(done: Any) -> None:
     result = done.result
     assert result["evaluations"] == 14
     assert 0 < result["hypervolume"] <= 1
@@ -56,7 +42,7 @@ def test_result_has_what_the_brief_asked_for(done: Done) -> None:
     assert result["best"]["key"] in {design["key"] for design in result["front"]}
 
 
-def test_no_design_of_the_front_dominates_another(done: Done) -> None:
+def test_no_design_of_the_front_dominates_another(done: Any) -> None:
     rows = np.array(
         [
             [
@@ -71,7 +57,7 @@ def test_no_design_of_the_front_dominates_another(done: Done) -> None:
         assert not np.any(np.all(rows <= row, axis=1) & np.any(rows < row, axis=1))
 
 
-def test_every_number_of_the_front_stands_in_the_archive(done: Done) -> None:
+def test_every_number_of_the_front_stands_in_the_archive(done: Any) -> None:
     with runs.open_archive(done.folder) as archive:
         for design in done.result["front"]:
             archived = archive.design(done.result["run"], design["key"])
@@ -89,7 +75,7 @@ def test_every_number_of_the_front_stands_in_the_archive(done: Done) -> None:
                 assert shown["value"] in values, metric
 
 
-def test_files_of_the_run_are_there(done: Done) -> None:
+def test_files_of_the_run_are_there(done: Any) -> None:
     for name in (
         "brief.toml",
         "archive.db",
@@ -112,7 +98,7 @@ def test_files_of_the_run_are_there(done: Done) -> None:
     assert {"decision", "reviewed", "evaluated", "round"} <= kinds
 
 
-def test_exported_onnx_scores_what_the_report_says(done: Done) -> None:
+def test_exported_onnx_scores_what_the_report_says(done: Any) -> None:
     import onnxruntime
 
     from archwright.brief import load_brief
@@ -129,7 +115,7 @@ def test_exported_onnx_scores_what_the_report_says(done: Done) -> None:
     assert accuracy == pytest.approx(reported, abs=2.5 / len(labels))
 
 
-def test_simulating_the_best_design_gives_its_costs(done: Done) -> None:
+def test_simulating_the_best_design_gives_its_costs(done: Any) -> None:
     best = done.folder / "best"
     status, out, err = runs.archwright(
         "simulate", best / "network.toml", "--hardware", best / "hardware.toml", "--json"
@@ -140,7 +126,7 @@ def test_simulating_the_best_design_gives_its_costs(done: Done) -> None:
         assert totals[metric] == done.result["best"]["metrics"][metric]["value"]
 
 
-def test_runs_lists_it_and_report_writes_it_again(done: Done) -> None:
+def test_runs_lists_it_and_report_writes_it_again(done: Any) -> None:
     status, out, _ = runs.archwright("runs")
     assert status == 0
     assert done.result["run"] in out
@@ -155,7 +141,7 @@ def test_runs_lists_it_and_report_writes_it_again(done: Done) -> None:
 
 
 def test_same_brief_gives_the_same_front_and_recalls_the_past(
-    done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Another home with the same supernets but no past: everything is equal.
     runs.share_supernets(done.home, tmp_path / "home")
@@ -176,7 +162,7 @@ def test_same_brief_gives_the_same_front_and_recalls_the_past(
     )
 
 
-def test_fixed_hardware_and_a_single_objective(done: Done, tmp_path: Path) -> None:
+def test_fixed_hardware_and_a_single_objective(done: Any, tmp_path: Path) -> None:
     hardware = tomllib.loads((done.folder / "best" / "hardware.toml").read_text())
     fixed = "\n".join(f"{k} = {v!r}" for k, v in hardware.get("hardware", hardware).items())
     head, _, tail = runs.TINY_BRIEF.partition("[hardware.choices]")
@@ -188,7 +174,7 @@ def test_fixed_hardware_and_a_single_objective(done: Done, tmp_path: Path) -> No
     assert result["front"][0]["hardware"] == hardware.get("hardware", hardware)
 
 
-def test_a_brief_that_nothing_meets_ends_with_a_report(done: Done, tmp_path: Path) -> None:
+def test_a_brief_that_nothing_meets_ends_with_a_report(done: Any, tmp_path: Path) -> None:
     brief = runs.write_brief(
         tmp_path,
         "\n",
