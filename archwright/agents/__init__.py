@@ -1,1 +1,13 @@
-"""The four roles, their strategies and the graph that joins them."""
+"""The four roles, their strategies and the graph that joins them.
+
+Where things are:
+
+- ``planner``, ``proposer``, ``critic``, ``evaluator``: the roles, each with its rule-based
+  and its model-backed mind
+- ``minds``: what the model-backed ones share; ``model``, ``endpoint``, ``limits``: how a model
+  is asked, and what bounds that
+- ``graph``: the roles as nodes of a LangGraph state machine
+- ``problem``, ``costing``, ``frontier``: the search problem, its free costs, its front
+- ``strategies/``: ask/tell optimisers
+- ``lessons``, ``recollection``: what a run learns, and what it remembers of others
+"""

@@ -6,12 +6,27 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from archwright.agents.frontier import Pairing
-from archwright.agents.problem import Problem
+from archwright.agents.frontier import Pairing, Pairings
+from archwright.agents.problem import History, Problem
 from archwright.space import Indices, Space, point_hash
 
 ENUMERABLE = 4096
 """Network spaces up to this size are looked at whole, so that their last point is found."""
+
+
+class StartedAnew:
+    """What every strategy begins with: the problem, its pairings, chance, and a history.
+
+    ``tell`` replaces the history; a strategy is told once, before it is asked.
+    """
+
+    def __init__(self, problem: Problem, pairings: Pairings, rng: np.random.Generator) -> None:
+        self._problem, self._pairings, self._rng = problem, pairings, rng
+        self._history = History()
+
+    def tell(self, history: History) -> None:
+        """Learn what earlier steps measured and tried."""
+        self._history = history
 
 
 def network_keys(space: Space, rows: Indices) -> list[str]:

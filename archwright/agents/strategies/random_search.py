@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from archwright.agents.frontier import Pairings
-from archwright.agents.problem import History, Problem, Suggestion
+from archwright.agents.problem import Suggestion
 from archwright.agents.strategies.common import (
     ENUMERABLE,
+    StartedAnew,
     balanced_hardware,
     draw_untried,
 )
@@ -16,18 +14,10 @@ PATIENCE = 1024
 """Networks in a row that no hardware suits before a space too large to enumerate is given up."""
 
 
-class RandomSearch:
+class RandomSearch(StartedAnew):
     """Untried networks drawn uniformly, each with its best-balanced hardware."""
 
     name = "random"
-
-    def __init__(self, problem: Problem, pairings: Pairings, rng: np.random.Generator) -> None:
-        self._problem, self._pairings, self._rng = problem, pairings, rng
-        self._history = History()
-
-    def tell(self, history: History) -> None:
-        """Remember what was tried."""
-        self._history = history
 
     def ask(self, n: int) -> list[Suggestion]:
         """Up to ``n`` untried networks that some hardware can run within the bounds."""

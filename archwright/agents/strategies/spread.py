@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from archwright.agents.frontier import Pairings
-from archwright.agents.problem import History, Problem, Suggestion
-from archwright.agents.strategies.common import ENUMERABLE, balanced_hardware, untried
+from archwright.agents.problem import Suggestion
+from archwright.agents.strategies.common import ENUMERABLE, StartedAnew, balanced_hardware, untried
 from archwright.front import Floats
 from archwright.space import Indices, Space
 
@@ -33,18 +32,10 @@ def draw_scaled(space: Space, rng: np.random.Generator, n: int) -> Indices:
     return np.concatenate([np.zeros((1, len(top)), np.int64), rows, top[None, :]])
 
 
-class Spread:
+class Spread(StartedAnew):
     """Networks at even steps of log10(MACs), the smallest and the largest first."""
 
     name = "spread"
-
-    def __init__(self, problem: Problem, pairings: Pairings, rng: np.random.Generator) -> None:
-        self._problem, self._pairings, self._rng = problem, pairings, rng
-        self._history = History()
-
-    def tell(self, history: History) -> None:
-        """Remember what was tried."""
-        self._history = history
 
     def ask(self, n: int) -> list[Suggestion]:
         """Up to ``n`` untried networks, evenly over the complexities not yet covered."""

@@ -17,7 +17,7 @@ import numpy as np
 from archwright.agents.frontier import Frontier, Pairing, Pairings
 from archwright.agents.problem import Evaluated, History, Problem, Suggestion
 from archwright.agents.strategies.accuracy_model import AccuracyModel, Prediction
-from archwright.agents.strategies.common import draw_untried, network_keys, untried
+from archwright.agents.strategies.common import StartedAnew, draw_untried, network_keys, untried
 from archwright.agents.strategies.random_search import RandomSearch
 from archwright.agents.strategies.spread import Spread, draw_scaled
 from archwright.front import Floats, non_dominated
@@ -33,7 +33,7 @@ VARIANTS = 48
 """Candidates that differ from a network of the front in one choice."""
 
 
-class SurrogateEvolution:
+class SurrogateEvolution(StartedAnew):
     """NSGA-II on a learned accuracy and exact costs; greedy expected hypervolume gain.
 
     ``exploration`` scales the predicted standard deviation: 1 trusts it, 0 ignores it.
@@ -44,13 +44,8 @@ class SurrogateEvolution:
     def __init__(
         self, problem: Problem, pairings: Pairings, rng: np.random.Generator, exploration: float
     ) -> None:
-        self._problem, self._pairings, self._rng = problem, pairings, rng
+        super().__init__(problem, pairings, rng)
         self._exploration = exploration
-        self._history = History()
-
-    def tell(self, history: History) -> None:
-        """Remember what was measured and tried."""
-        self._history = history
 
     def ask(self, n: int) -> list[Suggestion]:
         """Up to ``n`` designs with the largest expected gain, each after the ones before."""
