@@ -10,14 +10,17 @@ from archwright.measurement import COSTS, Measurement
 from archwright.result import JudgedDesign, RunResult
 from archwright.space import Point, Value
 
+VALIDATION_MEANS = "the search selected on it, hence optimistic"
+TEST_MEANS = "scored once after the search froze, on the exported weights"
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_front_csv(result: RunResult, path: Path) -> None:
     """Write the front to ``path``, numbers in full precision, in the units of their names.
 
-    Columns: design, chosen, both accuracies with the bounds of their 95% intervals
-    (empty where the test split was not scored), every cost, ``network.CHOICE`` and
+    Columns: design, chosen, both accuracies with the bounds of their 95% intervals and what
+    each means (empty where the test split was not scored), every cost, ``network.CHOICE`` and
     ``hardware.CHOICE``, proposer, reason, step. An empty front gives the heading alone.
     """
     best = result.best.design.key if result.best else None
@@ -25,8 +28,8 @@ def write_front_csv(result: RunResult, path: Path) -> None:
     hardwares = _choices([judged.design.hardware for judged in result.front])
     heading = [
         *("design", "chosen"),
-        *("accuracy_validation", "accuracy_validation_low", "accuracy_validation_high"),
-        *("accuracy_test", "accuracy_test_low", "accuracy_test_high"),
+        *(f"accuracy_validation{part}" for part in ("", "_low", "_high", "_meaning")),
+        *(f"accuracy_test{part}" for part in ("", "_low", "_high", "_meaning")),
         *COSTS,
         *(f"network.{name}" for name in networks),
         *(f"hardware.{name}" for name in hardwares),
@@ -39,8 +42,8 @@ def write_front_csv(result: RunResult, path: Path) -> None:
             cells = [
                 judged.design.key,
                 "yes" if judged.design.key == best else "no",
-                *_bounded(judged.accuracy_validation),
-                *_bounded(judged.accuracy_test),
+                *_explained(judged.accuracy_validation, VALIDATION_MEANS),
+                *_explained(judged.accuracy_test, TEST_MEANS),
                 *(_cost(judged, metric) for metric in COSTS),
                 *(judged.design.network.get(name, "") for name in networks),
                 *(judged.design.hardware.get(name, "") for name in hardwares),
@@ -56,8 +59,9 @@ def _choices(points: Sequence[Point]) -> list[str]:
     return list(dict.fromkeys(name for point in points for name in point))
 
 
-def _bounded(found: Measurement | None) -> tuple[Value, Value, Value]:
-    return ("", "", "") if found is None else (found.value, found.low, found.high)
+def _explained(found: Measurement | None, meaning: str) -> tuple[Value, ...]:
+    """Value, bounds and meaning; all empty where nothing was measured."""
+    return ("",) * 4 if found is None else (found.value, found.low, found.high, meaning)
 
 
 def _cost(judged: JudgedDesign, metric: str) -> Value:

@@ -23,6 +23,8 @@ def test_every_number_comes_back_exactly(result: RunResult, tmp_path: Path) -> N
         assert row["design"] == judged.design.key
         assert float(row["accuracy_validation"]) == judged.accuracy_validation.value
         assert float(row["accuracy_validation_low"]) == judged.accuracy_validation.low
+        assert "optimistic" in row["accuracy_validation_meaning"]
+        assert bool(row["accuracy_test_meaning"]) == (judged.accuracy_test is not None)
         assert judged.accuracy_test is not None
         assert float(row["accuracy_test"]) == judged.accuracy_test.value
         assert float(row["accuracy_test_high"]) == judged.accuracy_test.high
