@@ -113,6 +113,7 @@ class Brief(Table):
     hardware: HardwareSection = Field(default_factory=HardwareSection)
     supernet: Supernet = Field(default_factory=Supernet)
     budget: Budget
+    approval: bool = False
     models: dict[Role, str] = Field(default_factory=dict)
 
     @field_validator("name")

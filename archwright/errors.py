@@ -43,6 +43,14 @@ class RunError(UserError):
     """A run does not exist, is used by another process, or cannot be resumed."""
 
 
+class RunStopped(ArchwrightError):
+    """A run was asked to stop before it had anything to report."""
+
+
+class RunWaits(ArchwrightError):
+    """A run waits for the user's word on proposed designs; it goes on when it has it."""
+
+
 class MeasurementFailed(ArchwrightError):
     """An instrument could not measure a subject; becomes a failed row, never ends a run."""
 

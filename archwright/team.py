@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
@@ -47,6 +48,7 @@ def assemble(
     accuracy: AccuracyInstrument,
     clock: Clock,
     spent: Spent,
+    stopping: Callable[[], bool],
 ) -> Team:
     """The team of a run. Roles that the brief gives a model profile get a model's mind."""
     problem, pairings = bench.problem, bench.pairings
@@ -115,4 +117,5 @@ def assemble(
         conditions=conditions,
         note=note,
         model_spent=lambda: limits.spent,
+        stopping=stopping,
     )

@@ -13,7 +13,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,27 @@ _SHORTEST_SECRET = 8  # shorter "keys" are placeholders such as "none"; masking 
 _KEY_SHAPES = re.compile(r"\bsk-[A-Za-z0-9_\-*.]{6,}|\bBearer\s+\S+", re.IGNORECASE)
 
 Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class CallPiece:
+    """A piece of a tool call in a streamed answer: pieces with one index belong together."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a streamed answer. Token counts come with the last one, where they come."""
+
+    text: str = ""
+    calls: tuple[CallPiece, ...] = ()
+    finish_reason: str = ""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +115,33 @@ class _Body(BaseModel):
     usage: Any = None
 
 
+class _Function(BaseModel):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(BaseModel):
+    index: int = Field(ge=0, le=100)
+    id: str | None = None
+    function: _Function
+
+
+class _Delta(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _StreamedChoice(BaseModel):
+    delta: _Delta
+    finish_reason: str | None = None
+
+
+class _Chunk(BaseModel):
+    choices: list[_StreamedChoice] = []
+    usage: Any = None
+
+
 class _TooLarge(Exception):
     """A body above LARGEST_BODY_BYTES, or compressed, so that its size is not known."""
 
@@ -142,6 +190,29 @@ class Endpoint:
             raise self._fault(error) from None
         return _read_completion(text)
 
+    def stream(
+        self, messages: Sequence[Mapping[str, object]], options: Mapping[str, object]
+    ) -> Generator[Piece, None, None]:
+        """One request whose answer comes piece by piece.
+
+        Raises :class:`EndpointFault`, and nothing else.
+        """
+        self._check_allowed()
+        create: Any = self._connected().chat.completions.create
+        try:
+            with create(
+                model=self.profile.model, messages=list(messages), stream=True, **options
+            ) as chunks:
+                for chunk in chunks:
+                    yield _read_piece(chunk)
+        except EndpointFault:
+            raise
+        except _TooLarge:
+            reason = f"enormous answer: more than {LARGEST_BODY_BYTES} bytes, or compressed"
+            raise EndpointFault(reason, billed=True) from None
+        except Exception as error:  # noqa: BLE001 - whatever the client raises, a session goes on
+            raise self._fault(error) from None
+
     def _check_allowed(self) -> None:
         if os.environ.get(LOOPBACK_ONLY) == "1" and not is_loopback(self.profile.base_url):
             raise EndpointFault(f"refused: {LOOPBACK_ONLY}=1 and base_url is another machine's")
@@ -156,11 +227,14 @@ class Endpoint:
         return os.environ.get(variable, "").strip() if variable else ""
 
     def _post(self, messages: Sequence[Message], options: Mapping[str, object]) -> str:
+        create: Any = self._connected().chat.completions.with_raw_response.create
+        return str(create(model=self.profile.model, messages=list(messages), **options).text)
+
+    def _connected(self) -> openai.OpenAI:
         with self._lock:
             if self._client is None:
                 self._client = _open_client(self.profile, self._key() or "none")
-        create: Any = self._client.chat.completions.with_raw_response.create
-        return str(create(model=self.profile.model, messages=list(messages), **options).text)
+            return self._client
 
     def _fault(self, error: Exception) -> EndpointFault:
         """The fault that an exception of the client stands for."""
@@ -257,6 +331,28 @@ def _read_completion(text: str) -> Completion:
         tokens_in=usage.prompt_tokens if usage else None,
         tokens_out=usage.completion_tokens if usage else None,
     )
+
+
+def _read_piece(chunk: BaseModel) -> Piece:
+    """A piece of the answer from a chunk, which the client has not validated."""
+    try:
+        body = _Chunk.model_validate(chunk.model_dump(warnings=False))
+    except ValidationError:
+        raise EndpointFault("the server's answer is not a chat completion", billed=True) from None
+    try:
+        usage = _Usage.model_validate(body.usage)
+    except ValidationError:
+        usage = None
+    tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+    if not body.choices:
+        return Piece("", (), "", *tokens)
+    choice = body.choices[0]
+    calls = tuple(
+        CallPiece(c.index, c.id or "", c.function.name or "", c.function.arguments or "")
+        for c in choice.delta.tool_calls or ()
+    )
+    text = (choice.delta.content or "") + (choice.delta.refusal or "")
+    return Piece(text, calls, choice.finish_reason or "", *tokens)
 
 
 def _server_words(error: openai.APIStatusError) -> str:

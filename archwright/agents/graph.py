@@ -1,8 +1,8 @@
 """The four agents as a LangGraph state machine.
 
-    planner -> proposer -> critic -> evaluator -> lessons -> planner ... -> end
-                  ^           |
-                  +-- revise -+
+    planner -> proposer -> critic -> approval -> evaluator -> lessons -> planner ... -> end
+                  ^                     |
+                  +------- revise ------+
 
 The state holds counters, the plan and keys only; designs live in the archive. A step
 reads the archive's rows of earlier steps, and what a node has written for its own step
@@ -13,10 +13,22 @@ its work once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
+from archwright.agents.approval import (
+    ATTEMPTS,
+    EDITS,
+    Word,
+    give_word,
+    networks_before,
+    notes_given,
+    rejected_designs,
+    standing,
+    was_rejected,
+    word_for,
+)
 from archwright.agents.critic import Critic, Situation
 from archwright.agents.evaluator import EvaluatorMind, Laboratory
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
@@ -35,8 +47,7 @@ from archwright.memory.lessons import Lesson, add_lessons, read_lessons
 from archwright.memory.records import Proposal, Verdict
 from archwright.space import Value
 
-ATTEMPTS = 2
-"""A batch of which the critic accepts less than half is sent back once."""
+STOPPED_BY_USER = "stopped by the user"
 
 
 class State(TypedDict):
@@ -53,6 +64,7 @@ class State(TypedDict):
     seconds: float
     spent: dict[str, float]
     stop: str
+    unfinished: bool
 
 
 def first_state() -> State:
@@ -69,6 +81,7 @@ def first_state() -> State:
         seconds=0.0,
         spent={},
         stop="",
+        unfinished=False,
     )
 
 
@@ -105,6 +118,7 @@ class Team:
     conditions: Mapping[str, Value]
     note: Note
     model_spent: Callable[[], Spent]
+    stopping: Callable[[], bool] = lambda: False
 
     def history(self, before_step: int) -> History:
         """What a step may know of measurements: those of the steps before it."""
@@ -120,6 +134,9 @@ class Team:
         )
         failed = {f.subject for f in self.archive.failures(self.run, before_step=before_step)}
         tried = {e.key for e in evaluated} | failed | self._rejected(before_step)
+        if self.brief.approval:
+            rejected = rejected_designs(self.archive, self.run, before_step)
+            tried |= {design.network_key for design, _ in rejected}
         return History(evaluated, frozenset(tried))
 
     def _rejected(self, before_step: int) -> set[str]:
@@ -178,6 +195,8 @@ class Nodes:
             empty_rounds=state["empty_rounds"],
             hypervolumes=tuple(state["hypervolumes"]),
         )
+        if team.stopping():
+            return {"stop": STOPPED_BY_USER}
         plan = team.planner.next(team.brief, progress)
         if isinstance(plan, Stop):
             team.note(state["step"], "planner", "rules", "stop", plan.reason)
@@ -212,31 +231,49 @@ class Nodes:
             recalled=team.recollection.designs if state["phase"] == OPENING.name else (),
             lessons=team.lessons(step),
         )
+        if team.brief.approval:
+            before = (team.archive, team.run, step, attempt)
+            objections, notes = tuple(rejected_designs(*before)), notes_given(*before)
+            request = replace(request, objections=objections, notes=notes)
         team.archive.add_proposals(team.run, step, attempt, team.proposer.propose(request))
         return {}
 
     def critic(self, state: State) -> dict[str, Any]:
         """Review this attempt's batch; what stands is accepted."""
-        team, step, attempt = self._team, state["step"], state["attempt"]
-        batch = self._attempt(step, attempt)
-        if any(proposal.review is None for proposal in batch):
-            history = team.history(step)
-            known = self._with_attempts(history, step, attempt)
-            situation = Situation(step, known, team.frontier(history))
-            reviews = team.critic.review([p.design for p in batch], situation)
-            team.archive.review(team.run, step, attempt, reviews)
-            batch = self._attempt(step, attempt)
-        accepted = list(state["accepted"])
-        for proposal in batch:
-            review = proposal.review
-            if review is None:
-                continue
-            if review.verdict is Verdict.ACCEPT:
-                accepted.append(proposal.design.key)
-            elif review.verdict is Verdict.REPAIR and review.replacement is not None:
-                accepted.append(review.replacement.key)
+        step, attempt = state["step"], state["attempt"]
+        batch = self._reviewed(step, attempt)
+        accepted = [*state["accepted"], *(design.key for design in standing(batch))]
         self._tell("reviewed", step, label=str(attempt), rejected=self._rejected())
         return {"accepted": accepted, "attempt": attempt + 1}
+
+    def approval(self, state: State) -> dict[str, Any]:
+        """Wait for the user's word on what the critic accepted, where the brief asks for it.
+
+        Runs twice for one batch: up to the interrupt, and whole once the word is there.
+        """
+        team, step, attempt = self._team, state["step"], state["attempt"] - 1
+        batch = [design.key for design in standing(self._attempt(step, attempt))]
+        if not team.brief.approval or not batch:
+            return {}
+        from langgraph.types import interrupt
+
+        word = word_for(team.archive, team.run, step, attempt)
+        if word is None:
+            word = Word.model_validate(interrupt({"step": step, "designs": batch}))
+            give_word(team.archive, team.run, step, attempt, word.model_dump(mode="json"))
+        for decision, reason in word.decisions():
+            team.note(step, "user", "user", decision, reason)
+        changed = set(word.rejected) | set(word.edited)
+        accepted = [key for key in state["accepted"] if key not in changed]
+        edited = [edit.design(key, team.problem) for key, edit in word.edited.items()]
+        if edited:
+            team.archive.add_proposals(team.run, step, EDITS + attempt, edited)
+            for proposal in self._reviewed(step, EDITS + attempt, replaced=set(word.edited)):
+                accepted += [design.key for design in standing([proposal])]
+                if proposal.review is not None and not standing([proposal]):
+                    decision = f"refused your edit of {proposal.design.origin.parents[0]}"
+                    team.note(step, "critic", "critic", decision, proposal.review.reason)
+        return {"accepted": accepted}
 
     def evaluator(self, state: State) -> dict[str, Any]:
         """Measure what was accepted; put every measured network on every hardware."""
@@ -244,20 +281,22 @@ class Nodes:
         found = [team.archive.design(team.run, key) for key in state["accepted"]]
         designs = [design for design in found if design is not None]
         team.laboratory.cost(step, designs)
-        team.laboratory.measure(
+        measured = team.laboratory.measure(
             step,
             designs,
             team.evaluator.plan(step, designs) if designs else [],
             lambda design, outcome: self._measured(step, design, outcome),
-            lambda: team.clock.seconds >= team.brief.budget.hours * 3600,
+            lambda: team.stopping() or team.clock.seconds >= team.brief.budget.hours * 3600,
         )
-        history = team.history(step + 1)
-        frontier = team.frontier(history)
+        objected = was_rejected(team.archive, team.run, step)
+        frontier = team.frontier(team.history(step + 1))
         paired = [team.design_of(point) for point in frontier.points()]
         archived = {d.key for d in team.archive.designs(team.run, before_step=step).designs}
         new = [design for design in paired if design.key not in archived]
         team.laboratory.cost(step, new, position=len(designs))
         team.archive.add_workloads(self._workloads(designs))
+        if measured.cut_short and team.stopping():  # a resumed run finishes this round first
+            return {"stop": STOPPED_BY_USER, "unfinished": True}
         hypervolume = frontier.hypervolume
         self._tell(
             "round",
@@ -270,9 +309,10 @@ class Nodes:
             front=len(paired),
         )
         return {
+            "unfinished": False,
             "step": step + 1,
             "hypervolumes": [*state["hypervolumes"], hypervolume],
-            "empty_rounds": 0 if designs else state["empty_rounds"] + 1,
+            "empty_rounds": 0 if designs or objected else state["empty_rounds"] + 1,
         }
 
     def lessons(self, state: State) -> dict[str, Any]:
@@ -301,13 +341,32 @@ class Nodes:
 
         return run
 
+    def _reviewed(self, step: int, attempt: int, replaced: Collection[str] = ()) -> list[Proposal]:
+        """An attempt's proposals with the critic's reviews, given now where there are none.
+
+        Of edited designs, ``replaced`` names those they stand for: their networks are free.
+        """
+        team = self._team
+        batch = self._attempt(step, attempt)
+        if any(proposal.review is None for proposal in batch):
+            history = team.history(step)
+            known = self._with_attempts(history, step, attempt, replaced)
+            situation = Situation(step, known, team.frontier(history))
+            reviews = team.critic.review([p.design for p in batch], situation)
+            team.archive.review(team.run, step, attempt, reviews)
+            batch = self._attempt(step, attempt)
+        return batch
+
     def _attempt(self, step: int, attempt: int) -> list[Proposal]:
         proposals = self._team.archive.proposals(self._team.run, step)
         return [proposal for proposal in proposals if proposal.attempt == attempt]
 
-    def _with_attempts(self, history: History, step: int, attempt: int) -> History:
-        """The history in which this step's earlier attempts count as tried."""
-        earlier = {p.design.network_key for a in range(attempt) for p in self._attempt(step, a)}
+    def _with_attempts(
+        self, history: History, step: int, attempt: int, replaced: Collection[str] = ()
+    ) -> History:
+        """The history in which this step's earlier attempts count as tried, edits included."""
+        proposals = self._team.archive.proposals(self._team.run, step)
+        earlier = networks_before(proposals, attempt, replaced)
         return History(history.evaluated, history.tried | earlier)
 
     def _rejected(self) -> int:
@@ -363,22 +422,28 @@ def build_graph(team: Team) -> Any:
     def after_planner(state: State) -> str:
         return END if state["stop"] else "proposer"
 
-    def after_critic(state: State) -> str:
-        poor = len(state["accepted"]) * 2 < state["wanted"]
+    def after_evaluator(state: State) -> str:
+        return END if state["unfinished"] else "lessons"
+
+    def after_approval(state: State) -> str:
+        accepted, wanted = len(state["accepted"]), state["wanted"]
+        poor = accepted < wanted if team.brief.approval else accepted * 2 < wanted
         return "proposer" if poor and state["attempt"] < ATTEMPTS else "evaluator"
 
     graph = StateGraph(State)
     graph.add_node("planner", accounted(nodes.planner))
     graph.add_node("proposer", accounted(nodes.proposer))
     graph.add_node("critic", accounted(nodes.critic))
+    graph.add_node("approval", accounted(nodes.approval))
     graph.add_node("evaluator", accounted(nodes.evaluator))
     graph.add_node("lessons", accounted(nodes.lessons))
     graph.add_edge(START, "planner")
     graph.add_conditional_edges("planner", after_planner, {"proposer": "proposer", END: END})
     graph.add_edge("proposer", "critic")
+    graph.add_edge("critic", "approval")
     graph.add_conditional_edges(
-        "critic", after_critic, {"proposer": "proposer", "evaluator": "evaluator"}
+        "approval", after_approval, {"proposer": "proposer", "evaluator": "evaluator"}
     )
-    graph.add_edge("evaluator", "lessons")
+    graph.add_conditional_edges("evaluator", after_evaluator, {"lessons": "lessons", END: END})
     graph.add_edge("lessons", "planner")
     return graph

@@ -17,6 +17,14 @@ from pydantic import BaseModel, Field
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
 from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
 from archwright.agents.model import ModelPort
+from archwright.agents.objections import (
+    Objection,
+    PanelPairings,
+    against,
+    bounded,
+    understand,
+    variants,
+)
 from archwright.agents.planner import Phase
 from archwright.agents.problem import History, Problem, fits
 from archwright.agents.recollection import RecalledDesign
@@ -43,6 +51,8 @@ class Request:
     proposed: int = 0
     recalled: tuple[RecalledDesign, ...] = ()
     lessons: tuple[str, ...] = ()
+    objections: tuple[tuple[Design, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Proposer(Protocol):
@@ -60,46 +70,70 @@ class RuleBasedProposer:
         self._problem, self._pairings, self._seed = problem, pairings, seed
 
     def propose(self, request: Request) -> list[Design]:
-        """Recalled designs first (in an opening), then the strategy's."""
-        from_memory = self._recalled(request)
-        tried = request.history.tried | {design.network_key for design in from_memory}
+        """Recalled designs first (in an opening), then the strategy's.
+
+        They heed what the user rejected. Where nothing costs less than that, costs may stay.
+        """
+        objections = understand(request.objections)
+        if not objections:
+            return self._proposed(request, self._problem, self._pairings, frozenset(), "")
+        away, problem = variants(self._problem, objections), bounded(self._problem, objections)
+        heeding = _heeding("keeps away from what you rejected", objections)
+        pairings = PanelPairings(problem, self._pairings)
+        designs = []
+        if pairings.leaves_something(away | request.history.tried):
+            designs = self._proposed(request, problem, pairings, away, heeding)
+        if designs or problem.constraints == self._problem.constraints:
+            return designs
+        heeding = _heeding("nothing costs less than what you rejected", objections)
+        return self._proposed(request, self._problem, self._pairings, away, heeding)
+
+    def _proposed(
+        self, request: Request, problem: Problem, pairings: Pairings, away: frozenset[str], why: str
+    ) -> list[Design]:
+        """A batch for ``problem`` without the networks in ``away``; ``why`` ends each reason."""
+        tried = request.history.tried | away
+        from_memory = self._recalled(request, problem, pairings, tried)
+        tried |= {design.network_key for design in from_memory}
         strategy = make_strategy(
             request.phase.strategy,
-            self._problem,
-            self._pairings,
+            problem,
+            pairings,
             (self._seed, request.step, request.attempt),
             request.phase.exploration,
         )
-        strategy.tell(History(request.history.evaluated, frozenset(tried)))
+        strategy.tell(History(request.history.evaluated, tried))
         proposals = strategy.ask(request.designs - len(from_memory))
         if not proposals:
             return from_memory
-        networks = self._problem.networks(np.stack([p.network for p in proposals]))
-        hardware = self._problem.hardware_space.decode(np.stack([p.hardware for p in proposals]))
+        networks = problem.networks(np.stack([p.network for p in proposals]))
+        hardware = problem.hardware_space.decode(np.stack([p.hardware for p in proposals]))
         designs = [
-            Design(network, device, Origin(f"rules/{strategy.name}", p.reason, p.parents))
+            Design(network, device, Origin(f"rules/{strategy.name}", p.reason + why, p.parents))
             for network, device, p in zip(networks, hardware, proposals, strict=True)
         ]
         return [*from_memory, *designs]
 
-    def _recalled(self, request: Request) -> list[Design]:
+    def _recalled(
+        self, request: Request, problem: Problem, pairings: Pairings, tried: frozenset[str]
+    ) -> list[Design]:
         """Recalled networks of this space on the hardware that suits them under this brief."""
         designs: list[Design] = []
         for recalled in request.recalled:
             if len(designs) >= int(request.designs * RECALLED_SHARE):
                 break
-            space = self._problem.network_space
+            space = problem.network_space
             if not fits(space, recalled.network):
                 continue
             row = space.encode([recalled.network])[0]
             network = space.decode(row[None])[0]  # 4.0 becomes the space's own 4
-            if point_hash(network) in request.history.tried | {d.network_key for d in designs}:
+            if point_hash(network) in tried | {d.network_key for d in designs}:
                 continue
-            pairing = self._pairings.of(row)
+            pairing = pairings.of(row)
             if len(pairing) == 0:
                 continue
-            best = balanced_hardware(self._problem, pairing)
-            hardware = self._problem.hardware_space.decode(best[None])[0]
+            best = balanced_hardware(problem, pairing)
+            hardware = problem.hardware_space.decode(best[None])[0]
             reason = (
                 f"recalled from run {recalled.run} (similarity {recalled.similarity:.2f}), "
                 "its hardware chosen anew"
@@ -107,6 +141,13 @@ class RuleBasedProposer:
             origin = Origin("memory", reason, recalled=(recalled.key,))
             designs.append(Design(network, hardware, origin))
         return designs
+
+
+def _heeding(what: str, objections: Sequence[Objection]) -> str:
+    """What a proposal says of the designs that the user rejected: the last three reasons."""
+    reasons = list(dict.fromkeys(objection.reason for objection in objections if objection.reason))
+    named = f" ({', '.join(reasons[-3:])})" if reasons else ""
+    return f"; {what}{named}"
 
 
 class Change(BaseModel):
@@ -167,12 +208,14 @@ class ModelProposer(Minded):
         if allowed == 0:
             return batch
         answer = self.ask(request.step, self._context(request, batch, allowed), ProposerAnswer)
+        objections = understand(request.objections)
         edited: dict[int, Design] = {}
         for override in answer.overrides if answer else []:
             number = override.design
             if len(edited) < allowed and number < len(batch) and number not in edited:
                 design = self._edited(batch[number], override)
-                if design != batch[number]:
+                unwanted = against(self._problem, objections, design)
+                if design != batch[number] and not unwanted:
                     edited[number] = design
         return [edited.get(number, design) for number, design in enumerate(batch)]
 
@@ -212,6 +255,10 @@ class ModelProposer(Minded):
                 *(front or ["none yet"]),
                 "lessons of earlier rounds and runs:",
                 *(request.lessons or ("none yet",)),
+                "the user rejected:",
+                *([f"{d.key}: {why}" for d, why in request.objections] or ["nothing"]),
+                "the user's notes:",
+                *(request.notes or ("none",)),
                 f"phase: {request.phase.name}: {request.phase.meaning}",
                 f"the batch, of which you may override at most {allowed}:",
                 *numbered,

@@ -37,6 +37,7 @@ class RunStatus(StrEnum):
     FINISHED = "finished"
     STOPPED = "stopped"
     FAILED = "failed"
+    WAITING = "waiting"
     MISSING = "missing"
 
 

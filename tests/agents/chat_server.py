@@ -7,6 +7,7 @@ conftest; they do not import this file.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +26,8 @@ class Reply:
     ``status`` of 400 and more it is the error's message. ``raw`` replaces the whole body.
     ``drop`` closes the connection without a word. ``trickle_s`` is a pause before each
     byte of the body. ``usage`` is (prompt, completion) tokens; None leaves the field out,
-    the default estimates.
+    the default estimates. ``calls`` are tool calls, (name, arguments) each; to a request
+    that asks for a stream the answer comes in chunks, ``chunk_s`` apart.
     """
 
     content: object = ""
@@ -38,6 +40,32 @@ class Reply:
     finish_reason: str = "stop"
     headers: dict[str, str] = field(default_factory=dict)
     usage: tuple[int, int] | str | None = "estimated"
+    calls: tuple[tuple[str, dict[str, Any]], ...] = ()
+    chunk_s: float = 0.0
+
+    def chunks(self, request: dict[str, Any]) -> list[bytes]:
+        """The body as server-sent events: text word by word, each call in two pieces, usage."""
+        text = self.content if isinstance(self.content, str) else json.dumps(self.content)
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+        deltas += [{"content": word} for word in re.findall(r"\S*\s*", text) if word]
+        for index, (name, arguments) in enumerate(self.calls):
+            whole = json.dumps(arguments)
+            first = {"name": name, "arguments": whole[:5]}
+            call = {"index": index, "id": f"call-{index}", "type": "function", "function": first}
+            deltas += [
+                {"tool_calls": [call]},
+                {"tool_calls": [{"index": index, "function": {"arguments": whole[5:]}}]},
+            ]
+        end = "tool_calls" if self.calls else self.finish_reason
+        choices = [[{"index": 0, "delta": d, "finish_reason": None}] for d in deltas]
+        choices.append([{"index": 0, "delta": {}, "finish_reason": end}])
+        common = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0}
+        rows = [{**common, "model": MODEL, "choices": c} for c in choices]
+        if isinstance(self.usage, tuple):
+            usage = {"prompt_tokens": self.usage[0], "completion_tokens": self.usage[1]}
+            rows.append({**common, "model": MODEL, "choices": [], "usage": usage})
+        events = [json.dumps(row) for row in rows]
+        return [f"data: {event}\n\n".encode() for event in (*events, "[DONE]")]
 
     def body(self, request: dict[str, Any]) -> bytes:
         """The response's body."""
@@ -159,7 +187,23 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
+            if body.get("stream") and reply.status == 200 and reply.raw is None:
+                self._send_stream(reply.chunks(body), reply.chunk_s)
+                return
             self._send(reply.status, reply.body(body), reply.headers, reply.trickle_s)
+
+        def _send_stream(self, chunks: list[bytes], chunk_s: float) -> None:
+            try:
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("connection", "close")
+                self.end_headers()
+                for chunk in chunks:
+                    server.pause(chunk_s)
+                    self.wfile.write(chunk)
+            except OSError:  # the client has gone
+                pass
+            self.close_connection = True
 
         def _send(
             self, status: int, body: bytes, headers: dict[str, str], trickle_s: float = 0.0

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from archwright.agents.approval import give_word, make_word, waiting_batch
 from archwright.agents.costing import EXHAUSTIVE, Costing
 from archwright.agents.critic import RuleBasedCritic
 from archwright.agents.evaluator import Laboratory, RuleBasedEvaluator
 from archwright.agents.frontier import Pairings
-from archwright.agents.graph import Clock, Team, build_graph, first_state
+from archwright.agents.graph import STOPPED_BY_USER, Clock, Team, build_graph, first_state
 from archwright.agents.limits import Spent
 from archwright.agents.planner import RuleBasedPlanner
 from archwright.agents.problem import Evaluated, History, Problem
@@ -180,6 +181,7 @@ class Search:
         self.minds = brief.pop("minds", {})
         self.recollection = brief.pop("recollection", Recollection())
         self.clock = brief.pop("clock", None)
+        self.stopping = brief.pop("stopping", lambda: False)
         self.brief = parse_brief({**table, **brief})
 
     def team(self, archive: Archive, folder: Path) -> Team:
@@ -214,11 +216,15 @@ class Search:
             conditions={"network space": "mbconv", "data": "digits"},
             note=note,
             model_spent=Spent,
+            stopping=self.stopping,
             **rules,
         )
 
     def go(self) -> SimpleNamespace:
-        """Begin the search, or go on with it; what it came to."""
+        """Begin the search, or go on with it; what it came to.
+
+        Where it waits for the user's word, the state's ``stop`` is empty.
+        """
         from langgraph.checkpoint.sqlite import SqliteSaver
 
         config: Any = {"configurable": {"thread_id": "run"}, "recursion_limit": 10_000}
@@ -228,11 +234,15 @@ class Search:
             saver = held.enter_context(SqliteSaver.from_conn_string(path))
             team = self.team(archive, self.folder)
             app = build_graph(team).compile(checkpointer=saver)
-            start = None if saver.get_tuple(config) else first_state()
+            before = app.get_state(config).values
+            if before.get("stop") == STOPPED_BY_USER:  # as archwright/run.py goes on
+                node = "approval" if before["unfinished"] else "lessons"
+                app.update_state(config, {"stop": "", "unfinished": False}, as_node=node)
+            start = None if before else first_state()
             for _ in app.stream(start, config, durability="sync"):
                 pass
             state = app.get_state(config).values
-            history = team.history(state["step"])
+            history = team.history(state["step"] + state["unfinished"])
             front = team.frontier(history)
             points = [(p.evaluated.key, tuple(p.hardware.tolist())) for p in front.points()]
             table = archive.designs("run", ("accuracy", "latency_ms", "energy_uj"))
@@ -253,6 +263,18 @@ class Search:
                 lessons=team.lessons(state["step"] + 1),
                 workload=archive.workload,
             )
+
+    def waiting(self) -> Any:
+        """The step, the attempt and the designs that wait for the user's word."""
+        with Archive(self.folder / "archive.db") as archive:
+            return waiting_batch(archive, "run")
+
+    def say(self, rejected: Any = (), edited: Any = (), note: str = "") -> None:
+        """Give the user's word on what waits, and no more: nothing goes on by it."""
+        step, attempt, _ = self.waiting()
+        word = make_word(dict(rejected), dict(edited), note)
+        with Archive(self.folder / "archive.db") as archive:
+            give_word(archive, "run", step, attempt, word)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 
 from archwright.agents.critic import ModelCritic
 from archwright.agents.evaluator import ModelEvaluator
-from archwright.agents.graph import build_graph
+from archwright.agents.graph import STOPPED_BY_USER, build_graph
 from archwright.agents.planner import ModelPlanner
 from archwright.agents.proposer import MODEL_SHARE, ModelProposer
 from archwright.agents.recollection import RecalledDesign, Recollection
@@ -244,6 +244,42 @@ def test_a_budget_of_time_ends_it_within_a_round(search):
     assert result.state["seconds"] == 3600.0
 
 
+# Stopped by the user
+
+
+@pytest.mark.parametrize("stops", [(1,), (4, 7), (6, 9, 13)])
+def test_stopped_by_the_user_it_goes_on_to_the_same_end(search, straight, stops):
+    """What was measured is kept, and a round that was cut short is finished first."""
+    measured: list[str] = []
+    for at in stops:
+        running = search()
+        already = len(measured)
+        running.stopping = lambda r=running, n=at - already: len(r.instrument.measured) >= n
+        stopped = running.go()
+        measured += running.instrument.measured
+        assert stopped.state["stop"] == STOPPED_BY_USER
+        assert len(measured) == at == stopped.spent == len(stopped.history.evaluated)
+        assert stopped.hypervolume > 0.0
+    last = search()
+    result = last.go()
+    measured += last.instrument.measured
+    assert len(measured) == len(set(measured)) == EVALUATIONS
+    assert result.front == straight().front
+    assert [e.key for e in result.history.evaluated] == [
+        e.key for e in straight().history.evaluated
+    ]
+    assert result.lessons == straight().lessons
+    state, expected = ({**r.state, "seconds": 0} for r in (result, straight()))
+    assert state == expected
+
+
+def test_stopped_before_it_began_it_measures_nothing(search, straight):
+    running = search(stopping=lambda: True)
+    assert running.go().state["stop"] == STOPPED_BY_USER
+    assert running.instrument.measured == []
+    assert search().go().front == straight().front
+
+
 # Memory and models
 
 
@@ -332,7 +368,7 @@ def test_the_architecture_page_shows_the_graph_as_it_is(search, small, tmp_path)
     if not ARCHITECTURE.is_file():
         pytest.skip("docs/architecture.md is not there")
     text = drawn(search, small, tmp_path)
-    for node in ("planner", "proposer", "critic", "evaluator", "lessons"):
+    for node in ("planner", "proposer", "critic", "approval", "evaluator", "lessons"):
         assert f"\t{node}({node})" in text
     shown = re.findall(r"```mermaid\n(.*?)\n```", ARCHITECTURE.read_text("utf-8"), re.DOTALL)
     assert text in [picture.strip() for picture in shown]
