@@ -60,17 +60,32 @@ def search(
         bool, typer.Option("--no-random", help="leave out random search beside the search")
     ] = False,
     workers: WorkersOption = 2,
+    hours: Annotated[
+        float | None, typer.Option(min=0.001, max=1000, help="instead of the brief's budget")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="search in the background; print the run's id")
+    ] = False,
+    run_id: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Search for the front of designs that a brief asks for."""
     from archwright.brief import load_brief
     from archwright.settings import load_settings
 
     wanted, settings = load_brief(brief), load_settings()  # before what takes long to import
+    if hours is not None:
+        budget = wanted.budget.model_copy(update={"hours": hours})
+        wanted = wanted.model_copy(update={"budget": budget})
+    if detach:
+        from archwright.overnight import detached
+
+        detached(wanted, settings, run_dir, as_json)
+        return
 
     from archwright.progress import progress_for_terminal
     from archwright.run import Options, start_run
 
-    options = Options(with_baseline=not no_random, workers=workers)
+    options = Options(with_baseline=not no_random, workers=workers, run=run_id)
     finished = start_run(wanted, settings, progress_for_terminal(), run_dir, options)
     _show(finished, as_json)
 
@@ -135,6 +150,75 @@ def runs(as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def status(
+    run: Annotated[str | None, typer.Argument(help="a run's id; without it, every run")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how runs stand: phase, evaluations, hypervolume, time left."""
+    from archwright.overnight import show_status
+
+    show_status(run, as_json)
+
+
+@app.command()
+def logs(
+    run: RunArgument,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="until the run ends")] = False,
+) -> None:
+    """Print what a run recorded, one line an event."""
+    from archwright.overnight import print_log
+
+    print_log(run, follow=follow)
+
+
+@app.command()
+def stop(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Stop a run: it ends after the evaluations in flight, with a report."""
+    from archwright.overnight import stop_run
+
+    stop_run(run, as_json)
+
+
+@app.command()
+def chat(
+    session: Annotated[
+        str | None, typer.Option(help="go on with this session; its id or the beginning of it")
+    ] = None,
+) -> None:
+    """Design in a conversation, with a language model or with commands."""
+    from archwright.session.terminal import chat as talk
+
+    talk(session)
+
+
+@app.command()
+def sessions(as_json: JsonOption = False) -> None:
+    """List the design sessions of this home, oldest first."""
+    from archwright.session.terminal import print_sessions
+
+    print_sessions(as_json)
+
+
+@app.command()
+def mcp() -> None:
+    """Serve the tools to other assistants: the Model Context Protocol over stdio."""
+    from archwright.mcp_server import serve
+
+    serve()
+
+
+@app.command()
+def tool(
+    name: Annotated[str | None, typer.Argument(help="a tool; without it, all are listed")] = None,
+    arguments: Annotated[str, typer.Argument(help="its arguments as a JSON object")] = "{}",
+) -> None:
+    """Call a tool as agents and assistants do; prints JSON."""
+    from archwright.overnight import call_tool
+
+    call_tool(name, arguments)
+
+
+@app.command()
 def simulate(
     network: Annotated[Path, typer.Argument(help="a network as TOML, such as best/network.toml")],
     hardware: Annotated[Path, typer.Option(help="a hardware as TOML, such as best/hardware.toml")],
@@ -143,12 +227,15 @@ def simulate(
     """Cost a network on a hardware, layer by layer."""
     from rich.console import Console
 
+    from archwright.desk import open_desk
     from archwright.evaluators.hardware import load_hardware
+    from archwright.settings import load_settings
     from archwright.simulation import load_network, print_simulation
     from archwright.tools.simulate_hardware import simulate_hardware
 
     arguments = {**load_network(network), "hardware": load_hardware(hardware)}
-    simulation = simulate_hardware.call(arguments)
+    with open_desk(load_settings(), trusted=True) as desk:
+        simulation = simulate_hardware.call(arguments, desk)
     if as_json:
         typer.echo(simulation.model_dump_json())
     else:

@@ -10,15 +10,22 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archwright.design import Design
 from archwright.evaluators.hardware import dump_hardware, export_scalesim
-from archwright.result import JudgedDesign
+from archwright.measurement import Measurement
 from archwright.workbench import Bench
 
 if TYPE_CHECKING:
     from archwright.evaluators.supernet import Checkpoint, Parity
 
 
-def deliver(judged: JudgedDesign, bench: Bench, checkpoint: Checkpoint, folder: Path) -> None:
+def deliver(
+    design: Design,
+    bench: Bench,
+    checkpoint: Checkpoint,
+    folder: Path,
+    accuracy_test: Measurement | None = None,
+) -> None:
     """Write the folder anew; it appears whole or not at all.
 
     Raises :class:`MeasurementFailed` when the network cannot be exported.
@@ -28,20 +35,19 @@ def deliver(judged: JudgedDesign, bench: Bench, checkpoint: Checkpoint, folder: 
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    design = judged.design
     table = {"input": vars(bench.data.shape), "network": dict(design.network)}
     (partial / "network.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
     dump_hardware(design.hardware, partial / "hardware.toml")
     row = bench.problem.network_space.encode([design.network])
     workload = bench.problem.costing.workloads(row)[0]
     export_scalesim(workload, design.hardware, partial / "scalesim")
-    parity = _export(judged, bench, checkpoint, partial)
-    (partial / "README.md").write_text(_readme(judged, parity), encoding="utf-8")
+    parity = _export(design, bench, checkpoint, partial)
+    (partial / "README.md").write_text(_readme(design, accuracy_test, parity), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
 
-def _export(judged: JudgedDesign, bench: Bench, checkpoint: Checkpoint, folder: Path) -> Parity:
+def _export(design: Design, bench: Bench, checkpoint: Checkpoint, folder: Path) -> Parity:
     import torch
 
     from archwright.evaluators.supernet import export_network, load_supernet, prepare
@@ -52,24 +58,23 @@ def _export(judged: JudgedDesign, bench: Bench, checkpoint: Checkpoint, folder: 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as it was measured: sums depend on their order
     try:
-        module = prepare(supernet, judged.design.network, torch.from_numpy(calibration))
+        module = prepare(supernet, design.network, torch.from_numpy(calibration))
         test = data.split("test")
         return export_network(module, data.images[test], data.labels[test], folder).parity
     finally:
         torch.set_num_threads(threads)
 
 
-def _readme(judged: JudgedDesign, parity: Parity) -> str:
-    test = judged.accuracy_test
+def _readme(design: Design, test: Measurement | None, parity: Parity) -> str:
     measured = (
         "not scored" if test is None else f"{test.value:.4f} ({test.low:.4f}-{test.high:.4f})"
     )
-    return f"""# Design {judged.design.key}
+    return f"""# Design {design.key}
 
 | file | what it is |
 |---|---|
 | `network.onnx` | float32 "images" in 0..1 (batch, channels, side, side) to "logits" |
-| `weights.safetensors` | the weights, batch norm folded, at {judged.design.network["bits"]} bits |
+| `weights.safetensors` | the weights, batch norm folded, at {design.network["bits"]} bits |
 | `network.toml`, `hardware.toml` | the two points of their spaces |
 | `scalesim/` | configuration, topology and layout for SCALE-Sim 3 |
 
@@ -77,7 +82,7 @@ Accuracy on the test split, measured on these weights: {measured}.
 In onnxruntime: {parity.onnx_accuracy:.4f}; the same class for {parity.agreement:.2%} of \
 {parity.images} images, logits at most {parity.largest_difference:.2g} apart.
 
-    archwright simulate best/network.toml --hardware best/hardware.toml
+    archwright simulate network.toml --hardware hardware.toml
     archwright search brief.toml --run-dir again
 
 The first prints the costs of this design, layer by layer. The second repeats the search that

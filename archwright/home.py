@@ -31,6 +31,11 @@ def registry_file() -> Path:
     return home() / "registry.db"
 
 
+def runs_folder() -> Path:
+    """The folder of runs that were given no folder of their own; made when it is not there."""
+    return _folder(home() / "runs")
+
+
 def supernet_cache() -> Path:
     """The folder of trained supernets; made when it is not there."""
     return _folder(home() / "supernets")

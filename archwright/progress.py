@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from archwright.errors import printable
 from archwright.events import Event
@@ -31,7 +32,7 @@ class Progress:
 
 
 @dataclass
-class _Board:
+class Board:
     """The numbers on show, updated by events."""
 
     run: str = ""
@@ -62,6 +63,10 @@ class _Board:
         if "seconds_left" in data:
             left = data["seconds_left"]
             self.seconds_left = None if left is None else float(left)
+
+    def take_row(self, row: Mapping[str, Any]) -> None:
+        """Update from a row of an event log."""
+        self.take(Event(str(row["kind"]), int(row["step"]), str(row["label"]), row))
 
     @property
     def phase(self) -> str:
@@ -122,7 +127,7 @@ class LiveProgress(Progress):
     def __init__(self, console: Console) -> None:
         from rich.live import Live
 
-        self._board = _Board()
+        self._board = Board()
         self._live = Live(get_renderable=self._table, console=console, refresh_per_second=4)
 
     def __call__(self, event: Event) -> None:
@@ -155,7 +160,7 @@ class PlainProgress(Progress):
     """A line when the phase changes, and now and then; for logs, pipes and CI."""
 
     def __init__(self, console: Console) -> None:
-        self._board = _Board()
+        self._board = Board()
         self._console = console
         self._printed = float("-inf")
 

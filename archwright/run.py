@@ -7,22 +7,30 @@ them (problem, team, report) is made anew by whoever works on the run.
 from __future__ import annotations
 
 import os
+import secrets
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from archwright.agents.graph import Clock, State, build_graph, first_state
+from archwright.agents.graph import (
+    STOPPED_BY_USER,
+    Clock,
+    State,
+    build_graph,
+    first_state,
+)
 from archwright.agents.limits import Spent
 from archwright.brief import Brief, parse_brief
 from archwright.conclusion import Ending, conclude
-from archwright.errors import RunError
+from archwright.control import PROCESS_FILE, note_process, stop_on_signal
+from archwright.errors import RunError, RunStopped, RunWaits
 from archwright.events import Event, EventLog
-from archwright.home import memory_folder, registry_file, supernet_cache
+from archwright.home import memory_folder, registry_file, runs_folder, supernet_cache
 from archwright.memory.archive import ARCHIVE_FILE, Archive
 from archwright.memory.registry import Registry, RunStatus
 from archwright.progress import Progress
@@ -37,6 +45,9 @@ from archwright.workbench import (
     train_or_load,
 )
 
+if TYPE_CHECKING:
+    from archwright.evaluators.supernet import TrainingProgress
+
 BRIEF_FILE = "brief.toml"
 CHECKPOINT_FILE = "checkpoint.db"
 EVENTS_FILE = "events.jsonl"
@@ -44,10 +55,11 @@ EVENTS_FILE = "events.jsonl"
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is worked on, beside what its brief says."""
+    """How a run is worked on, beside what its brief says. ``run`` is the id of a new one."""
 
     with_baseline: bool = True
     workers: int = 2
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,13 +81,23 @@ def start_run(
     for profile in brief.models.values():
         settings.profile(profile)
     bench = prepare(brief, None)
-    run = f"{brief.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
-    folder = (folder or registry_file().parent / "runs" / run).absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    run = options.run or new_run_id(brief)
+    folder = (folder or runs_folder() / run).absolute()
+    if folder.exists() and (not folder.is_dir() or any(_content(folder))):
         raise RunError(f"{folder}: is there already; resume its run, or name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     write_brief(brief, folder / BRIEF_FILE)
     return _work(run, folder, brief, bench, settings, progress, options)
+
+
+def new_run_id(brief: Brief) -> str:
+    """The brief's name, the time in UTC and four random digits."""
+    return f"{brief.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _content(folder: Path) -> list[Path]:
+    """What a folder holds beside the note of the process that is about to begin there."""
+    return [path for path in folder.iterdir() if not path.name.startswith(PROCESS_FILE)]
 
 
 def resume_run(run: str, settings: Settings, progress: Progress, options: Options) -> Finished:
@@ -139,6 +161,8 @@ def _work(
     """Train, search, conclude, report; the folder is this process's while it works."""
     with ExitStack() as held:
         held.enter_context(_only_process(run, folder))
+        note_process(folder, os.getpid())
+        stopping = held.enter_context(stop_on_signal())
         registry = held.enter_context(Registry(registry_file()))
         registry.register(run, folder, brief.name)
         registry.set_status(run, RunStatus.RUNNING)
@@ -147,13 +171,17 @@ def _work(
         held.enter_context(progress)
         try:
             result = _search_and_conclude(
-                run, folder, brief, bench, settings, registry, archive, events, options
+                run, folder, brief, bench, settings, registry, archive, events, options, stopping
             )
-        except BaseException as error:
-            user_stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-            registry.set_status(run, RunStatus.STOPPED if user_stopped else RunStatus.FAILED)
+        except RunWaits:
+            registry.set_status(run, RunStatus.WAITING)
             raise
-        registry.set_status(run, RunStatus.FINISHED)
+        except BaseException as error:
+            asked_to = isinstance(error, KeyboardInterrupt | SystemExit | RunStopped)
+            registry.set_status(run, RunStatus.STOPPED if asked_to else RunStatus.FAILED)
+            raise
+        stopped = result.stopped == STOPPED_BY_USER
+        registry.set_status(run, RunStatus.STOPPED if stopped else RunStatus.FINISHED)
         return Finished(result, folder)
 
 
@@ -167,6 +195,7 @@ def _search_and_conclude(
     archive: Archive,
     events: EventLog,
     options: Options,
+    stopping: Callable[[], bool],
 ) -> RunResult:
     from archwright.memory.recall import DesignMemory
     from archwright.report.html import write_html
@@ -192,9 +221,13 @@ def _search_and_conclude(
         )
     )
     began = time.monotonic()
-    checkpoint = train_or_load(
-        brief, bench.data, supernet_cache(), lambda p: events.show(_epoch(p))
-    )
+
+    def show_epoch(epoch: TrainingProgress) -> None:
+        events.show(_epoch(epoch))
+        if stopping():
+            raise RunStopped(f"run {run}: stopped while its supernet was training; resume goes on")
+
+    checkpoint = train_or_load(brief, bench.data, supernet_cache(), show_epoch)
     trained = archive.set_meta(run, "training_seconds", time.monotonic() - began)
     archive.set_meta(run, "checkpoint", checkpoint.digest)
     memory = DesignMemory(memory_folder(), registry)
@@ -215,21 +248,32 @@ def _search_and_conclude(
             accuracy,
             Clock(before.get("seconds", 0.0), began),
             Spent(**before.get("spent", {})),
+            stopping,
         )
         app = build_graph(team).compile(checkpointer=saver)
+        if before.get("stop") == STOPPED_BY_USER:  # go on from where the user stopped it
+            node = "approval" if before["unfinished"] else "lessons"
+            app.update_state(config, {"stop": "", "unfinished": False}, as_node=node)
         for _ in app.stream(None if before else first_state(), config, durability="sync"):
             pass
         state: State = app.get_state(config).values
+        if not state["stop"]:
+            raise RunWaits(f"run {run}: proposed designs wait for your word: archwright chat")
+        by_user = state["stop"] == STOPPED_BY_USER
         searched = max(state["seconds"] - trained, 0.0)
         parts = {"training": trained, "search": searched}
-        ending = Ending(state["step"], state["stop"], created, parts)
+        step = state["step"] + state["unfinished"]  # a round cut short counts with what it has
+        ending = Ending(step, state["stop"], created, parts)
         with bench.accuracy(checkpoint, "test", options.workers) as test:
-            result = conclude(team, bench, test, ending, with_baseline=with_baseline)
+            result = conclude(
+                team, bench, test, ending, with_baseline=with_baseline and not by_user
+            )
     events.show(Event("part", data={"part": "writing", "detail": "report and best design"}))
     if result.best is not None:
         from archwright.delivery import deliver
 
-        deliver(result.best, bench, checkpoint, folder / "best")
+        best = result.best
+        deliver(best.design, bench, checkpoint, folder / "best", best.accuracy_test)
     write_front_csv(result, folder / "front.csv")
     write_markdown(result, folder / "report.md")
     write_html(result, folder / "report.html")
@@ -249,7 +293,7 @@ def _search_and_conclude(
     return result
 
 
-def _epoch(progress: Any) -> Event:
+def _epoch(progress: TrainingProgress) -> Event:
     detail = f"epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}"
     return Event("training", data={"detail": detail, "seconds_left": progress.seconds_left})
 

@@ -46,7 +46,7 @@ evaluations = 14
 """
 """A whole search in some seconds: few epochs, few evaluations, a small hardware space."""
 
-PATIENCE_S = 180.0
+PATIENCE_S = 600.0
 
 
 def write_brief(folder: Path, extra: str = "", text: str = TINY_BRIEF) -> Path:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from archwright.evaluators.hardware import hardware_space
 from archwright.evaluators.supernet import network_space
 from archwright.space import Value
+from archwright.tools.desk import Desk
 from archwright.tools.images import Images
 from archwright.tools.tool import Tool
 
@@ -36,7 +37,7 @@ class DescribedSpace(BaseModel):
     choices: list[DescribedChoice]
 
 
-def _describe(arguments: DescribeSpace) -> DescribedSpace:
+def _describe(arguments: DescribeSpace, desk: Desk) -> DescribedSpace:
     """List the choices of the network space or the hardware space, with their meaning."""
     hardware = arguments.space == "hardware"
     space = hardware_space() if hardware else network_space(arguments.shape)

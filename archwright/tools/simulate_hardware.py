@@ -12,8 +12,10 @@ from archwright.evaluators.hardware import AnalyticalModel, hardware_space
 from archwright.evaluators.supernet import network_space, workload_of
 from archwright.measurement import COSTS
 from archwright.space import Point, Space
+from archwright.tools.desk import Desk
 from archwright.tools.images import Images
 from archwright.tools.tool import Tool
+from archwright.workload import Workload
 
 PointArgument = Annotated[dict[str, ChoiceValue], Field(max_length=64)]
 
@@ -46,7 +48,7 @@ class Simulation(BaseModel):
     layers: list[SimulatedLayer]
 
 
-def _simulate(arguments: SimulateHardware) -> Simulation:
+def _simulate(arguments: SimulateHardware, desk: Desk) -> Simulation:
     """Cost a network on a hardware with the analytical model: latency, energy, area, layers."""
     space = hardware_space()
     network = _in(network_space(arguments.shape), "network", arguments.network)
@@ -57,27 +59,33 @@ def _simulate(arguments: SimulateHardware) -> Simulation:
     if reason is not None:
         raise UserError(f"hardware: {reason}")
     totals = model.evaluate([workload], space.columns(space.encode([hardware])))
-    layers = model.per_layer(workload, hardware)
     return Simulation(
         fidelity="analytical",
         totals={
             metric: float(totals[metric][0, 0])
             for metric in (*COSTS, "cycles", "stall_cycles", "utilisation")
         },
-        layers=[
-            SimulatedLayer(
-                name=layer.name,
-                cycles=layer.cycles,
-                stall_cycles=layer.stall_cycles,
-                utilisation=layer.utilisation,
-                dram_bytes=sum(layer.dram_bytes.values()),
-                energy_uj=sum(layer.energy_uj.values()),
-                latency_us=layer.latency_us,
-                bound=layer.bound,
-            )
-            for layer in layers
-        ],
+        layers=simulated_layers(model, workload, hardware),
     )
+
+
+def simulated_layers(
+    model: AnalyticalModel, workload: Workload, hardware: Point
+) -> list[SimulatedLayer]:
+    """Every layer of a workload on a hardware."""
+    return [
+        SimulatedLayer(
+            name=layer.name,
+            cycles=layer.cycles,
+            stall_cycles=layer.stall_cycles,
+            utilisation=layer.utilisation,
+            dram_bytes=sum(layer.dram_bytes.values()),
+            energy_uj=sum(layer.energy_uj.values()),
+            latency_us=layer.latency_us,
+            bound=layer.bound,
+        )
+        for layer in model.per_layer(workload, hardware)
+    ]
 
 
 def _in(space: Space, argument: str, point: Point) -> Point:

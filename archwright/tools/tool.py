@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from archwright.border import Table, complaint
 from archwright.errors import UserError
+from archwright.tools.desk import Desk
 
 Arguments = TypeVar("Arguments", bound=Table)
 Result = TypeVar("Result", bound=BaseModel)
@@ -22,19 +23,25 @@ Result = TypeVar("Result", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Tool(Generic[Arguments, Result]):
-    """A typed function that agents, the command line and other programs call alike."""
+    """A typed function that agents, the command line and other programs call alike.
+
+    ``reads_only``: nothing is kept or started by a call. ``repeatable``: calling it again
+    with the same arguments changes nothing more.
+    """
 
     name: str
     arguments: type[Arguments]
     result: type[Result]
-    run: Callable[[Arguments], Result]
+    run: Callable[[Arguments, Desk], Result]
+    reads_only: bool = True
+    repeatable: bool = True
 
     @property
     def description(self) -> str:
         """What the tool is for, in its function's own words."""
         return inspect.getdoc(self.run) or self.name
 
-    def call(self, arguments: Mapping[str, object]) -> Result:
+    def call(self, arguments: Mapping[str, object], desk: Desk) -> Result:
         """Validate, run, and return the result.
 
         Raises :class:`UserError`, one line that names the argument and what is allowed.
@@ -43,7 +50,7 @@ class Tool(Generic[Arguments, Result]):
             checked = self.arguments.model_validate(arguments)
         except ValidationError as error:
             raise UserError(f"{self.name}: {complaint(error)}") from None
-        return self.run(checked)
+        return self.run(checked, desk)
 
     def openai_schema(self) -> dict[str, Any]:
         """The tool as a chat-completions function."""
