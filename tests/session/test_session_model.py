@@ -1,0 +1,118 @@
+"""Plain language: the scripted model streams, calls tools, and asks before it spends."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import runs
+
+from archwright.session.store import Session
+
+BRIEF = tomllib.loads(runs.TINY_BRIEF)
+
+
+def sent(server: Any, number: int = -1) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = server.requests[number].json["messages"]
+    return messages
+
+
+def test_a_turn_calls_tools_and_answers(
+    open_terminal: Callable[..., Any],
+    start_chat_server: Callable[..., Any],
+    reply: Any,
+    settings_file: Path,
+) -> None:
+    answers = [
+        reply("Let me look.", calls=(("check_brief", {"brief": BRIEF}), ("front", {"run": "x"}))),
+        reply("The brief is fine: 14 evaluations.\x1b[2J", usage=(100, 10)),
+    ]
+    server = start_chat_server(lambda request, number: answers[number])
+    settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
+    t = open_terminal()
+    assert "model m" in t.welcome
+    output = t.does("design something small for digits")
+    assert "Let me look." in output
+    assert "· check_brief" in output
+    assert "The brief is fine: 14 evaluations.[2J" in output
+    first = server.requests[0].json
+    assert first["stream"] is True
+    assert len(first["tools"]) == 13
+    roles = [message["role"] for message in sent(server)]
+    assert roles == ["system", "user", "assistant", "tool", "tool"]
+    assert '"ok":true' in sent(server)[3]["content"]
+    assert sent(server)[4]["content"].startswith("error: run 'x': not known")
+    assert "evaluations = 14" in t.does("/brief"), "the brief has grown out of the talk"
+    t.kill()
+    with Session.open(t.session) as session:
+        assert [m["role"] for m in session.state.messages] == [*roles[1:], "assistant"]
+        assert session.state.requests == 2
+
+
+def test_a_search_needs_the_user_s_yes(
+    open_terminal: Callable[..., Any],
+    start_chat_server: Callable[..., Any],
+    reply: Any,
+    settings_file: Path,
+) -> None:
+    wrong = {**BRIEF, "task": {"data": "/etc/hostname"}}
+    answers = [
+        reply(calls=(("start_search", {"brief": wrong}),)),
+        reply(calls=(("start_search", {"brief": BRIEF, "hours": 1.0}),)),
+        "What should be different?",
+    ]
+    server = start_chat_server(lambda request, number: answers[number])
+    settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
+    t = open_terminal()
+    t.send("search now")
+    assert "evaluations = 14" in t.until("[y/n] "), "the brief is shown before the question"
+    assert "What should be different?" in t.does("n")
+    assert "a brief from outside may read digits" in sent(server, 1)[-1]["content"]
+    assert sent(server)[-1]["content"].startswith("the user said no")
+    assert "no run in this session yet" in t.does("/status")
+
+
+def test_a_failing_endpoint_is_one_line_and_ctrl_c_stops_the_turn_only(
+    open_terminal: Callable[..., Any],
+    start_chat_server: Callable[..., Any],
+    reply: Any,
+    settings_file: Path,
+) -> None:
+    script = {
+        0: reply("tools are not supported", status=400),
+        1: reply("one two three four", chunk_s=0.5),
+        2: reply("", raw=b"<html>"),
+        3: reply(drop=True),
+        4: reply("still here"),
+    }
+    server = start_chat_server(lambda request, number: script[number])
+    settings_file.write_text(server.settings_toml("m", max_retries=0), encoding="utf-8")
+    t = open_terminal()
+    output = t.does("hello")
+    assert "model m: HTTP 400: tools are not supported; the / commands work" in " ".join(
+        output.split()
+    )
+    t.send("hello again")
+    t.until("one ")
+    t.process.sendintr()
+    assert "stopped; the session and its runs go on" in t.until("archwright> ")
+    assert "empty answer" in t.does("and now?")
+    assert "model m: " in t.does("and now?")
+    assert "still here" in t.does("and now?")
+    assert any("(interrupted)" in str(m["content"]) for m in sent(server))
+    assert "still needed" in t.does("/brief")
+
+
+def test_the_budget_of_tokens_holds(
+    open_terminal: Callable[..., Any],
+    start_chat_server: Callable[..., Any],
+    settings_file: Path,
+) -> None:
+    server = start_chat_server(lambda request, number: "yes")
+    settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
+    t = open_terminal()
+    t.does("/brief set budget.tokens 50")
+    assert "budget spent: tokens" in t.does("hello")
+    assert server.requests == []
