@@ -274,7 +274,7 @@ def main() -> None:
         _fail(str(failure), 1)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # typer has no public root for its complaints
         if not _is_usage_error(error):
             raise
         _fail(f"{_usage(error)}; see archwright --help", 2)

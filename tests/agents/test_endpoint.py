@@ -3,44 +3,15 @@
 import logging
 import socket
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from asking import GOOD, ask, failure, say
 
 from archwright.agents.endpoint import is_loopback
 from archwright.agents.model import Limits, ModelPort, check_endpoint
-from archwright.errors import ModelFailure
 from archwright.settings import Profile
 
 KEY = "plain-0123456789-never-shown"
-GOOD = {"bits": 8, "why": "it fits"}
-
-
-class Pick(BaseModel):
-    """Choose the bits."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    bits: int = Field(ge=2, le=16)
-    why: str = Field(default="", max_length=200)
-
-
-def ask(port: ModelPort, context: str = "the data", answer: type[BaseModel] = Pick) -> Any:
-    return port.ask("critic", "Choose well.", context, answer)
-
-
-def say(*replies: object) -> Callable[[Any, int], object]:
-    """A script that gives these in order, and the last one from then on."""
-    return lambda request, number: replies[min(number, len(replies) - 1)]
-
-
-def failure(port: ModelPort) -> str:
-    with pytest.raises(ModelFailure) as caught:
-        ask(port)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # Faults of the connection and the server

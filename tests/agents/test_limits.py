@@ -1,43 +1,13 @@
 """Budgets and the breaker, alone and around a port with a real local HTTP server."""
 
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from asking import GOOD, Pick, ask, failure, say
 
 from archwright.agents.limits import Breaker
-from archwright.agents.model import Limits, ModelPort, Spent
+from archwright.agents.model import Limits, Spent
 from archwright.errors import BudgetSpent, ModelFailure
-
-GOOD = {"bits": 8, "why": "it fits"}
-
-
-class Pick(BaseModel):
-    """Choose the bits."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    bits: int = Field(ge=2, le=16)
-    why: str = Field(default="", max_length=200)
-
-
-def ask(port: ModelPort, context: str = "the data", answer: type[BaseModel] = Pick) -> Any:
-    return port.ask("critic", "Choose well.", context, answer)
-
-
-def say(*replies: object) -> Callable[[Any, int], object]:
-    """A script that gives these in order, and the last one from then on."""
-    return lambda request, number: replies[min(number, len(replies) - 1)]
-
-
-def failure(port: ModelPort) -> str:
-    with pytest.raises(ModelFailure) as caught:
-        ask(port)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
 
 # Budgets
 

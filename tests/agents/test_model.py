@@ -7,43 +7,17 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from asking import GOOD, Pick, ask, failure, say
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from archwright.agents.model import ModelPort, Spent, check_endpoint, read_json
+from archwright.agents.model import Spent, check_endpoint, read_json
 from archwright.errors import ModelFailure
-
-GOOD = {"bits": 8, "why": "it fits"}
-
-
-class Pick(BaseModel):
-    """Choose the bits."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    bits: int = Field(ge=2, le=16)
-    why: str = Field(default="", max_length=200)
 
 
 class Other(BaseModel):
     position: int = Field(ge=0, le=9)
-
-
-def ask(port: ModelPort, context: str = "the data", answer: type[BaseModel] = Pick) -> Any:
-    return port.ask("critic", "Choose well.", context, answer)
-
-
-def say(*replies: object) -> Callable[[Any, int], object]:
-    """A script that gives these in order, and the last one from then on."""
-    return lambda request, number: replies[min(number, len(replies) - 1)]
-
-
-def failure(port: ModelPort) -> str:
-    with pytest.raises(ModelFailure) as caught:
-        ask(port)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # A good answer
