@@ -173,7 +173,7 @@ def logs(
 
 @app.command()
 def stop(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Stop a run: it ends after the evaluations in flight, with a report."""
+    """Stop a run: it ends soon, with a report."""
     from archwright.overnight import stop_run
 
     stop_run(run, as_json)
@@ -185,7 +185,7 @@ def chat(
         str | None, typer.Option(help="go on with this session; its id or the beginning of it")
     ] = None,
 ) -> None:
-    """Design in a conversation, with a language model or with commands."""
+    """Design in a conversation, by words or by commands."""
     from archwright.session.terminal import chat as talk
 
     talk(session)
@@ -201,7 +201,7 @@ def sessions(as_json: JsonOption = False) -> None:
 
 @app.command()
 def mcp() -> None:
-    """Serve the tools to other assistants: the Model Context Protocol over stdio."""
+    """Serve the tools to other assistants (MCP over stdio)."""
     from archwright.mcp_server import serve
 
     serve()

@@ -140,9 +140,7 @@ class LocalRuns:
         entry = self._registry.find(run)
         pid = working_process(entry.folder)
         if pid is not None and not _ended(pid, terminate=True):
-            raise RunError(
-                f"run {entry.run}: still ends its evaluations; ask for its status in a moment"
-            )
+            return self.status(entry.run)  # it has its signal, and is still writing its report
         left = self._registry.find(entry.run).status
         died = left is RunStatus.RUNNING and pid is not None  # before it could take the signal
         if died or left is RunStatus.WAITING:

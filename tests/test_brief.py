@@ -41,7 +41,7 @@ def test_the_example_is_read() -> None:
 
 def test_a_small_brief_gets_the_defaults() -> None:
     brief = parse_brief(GOOD)
-    assert (brief.seed, brief.supernet.epochs, brief.budget.hours) == (0, 40, 24.0)
+    assert (brief.seed, brief.supernet.epochs, brief.budget.hours) == (0, 30, 24.0)
     assert brief.network.choices == brief.hardware.choices == brief.models == {}
     assert brief.hardware.fixed is None
 
@@ -64,9 +64,7 @@ def test_a_whole_brief_is_read_and_survives_its_own_table() -> None:
     assert parse_brief(brief.model_dump(mode="json", exclude_none=True)) == brief
 
 
-ALLOWED_AT_TOP = (
-    "name, seed, task, objectives, constraints, network, hardware, supernet, budget, models"
-)
+ALLOWED_AT_TOP = "name, seed, task, objectives, constraints, network, hardware, supernet, budget, approval, models"
 LONG = "'" + "x" * 76 + "..."
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (changed(goal=1), f"goal: unknown key; allowed {ALLOWED_AT_TOP}"),

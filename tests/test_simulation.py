@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from archwright.desk import open_desk
 from archwright.errors import UserError
 from archwright.evaluators.hardware import hardware_space
 from archwright.evaluators.supernet import InputShape, network_space
+from archwright.settings import Settings
 from archwright.simulation import load_network, print_simulation
 from archwright.tools.simulate_hardware import simulate_hardware
 
@@ -102,9 +104,9 @@ def test_layers_and_totals_fit_80_columns(side: int) -> None:
     networks = network_space(shape)
     largest = networks.decode(np.array([networks.shape]) - 1)[0]
     hardware = hardware_space().decode(np.zeros((1, 9), dtype=np.int64))[0] | {"bits": 16}
-    simulation = simulate_hardware.call(
-        {**vars(shape), "network": largest, "hardware": {**hardware, "clock_mhz": 200}}
-    )
+    arguments = {**vars(shape), "network": largest, "hardware": {**hardware, "clock_mhz": 200}}
+    with open_desk(Settings(), trusted=True) as desk:
+        simulation = simulate_hardware.call(arguments, desk)
     file = io.StringIO()
     print_simulation(simulation, Console(file=file, width=80))
     lines = file.getvalue().splitlines()
