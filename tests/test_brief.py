@@ -64,7 +64,10 @@ def test_a_whole_brief_is_read_and_survives_its_own_table() -> None:
     assert parse_brief(brief.model_dump(mode="json", exclude_none=True)) == brief
 
 
-ALLOWED_AT_TOP = "name, seed, task, objectives, constraints, network, hardware, supernet, budget, approval, models"
+ALLOWED_AT_TOP = (
+    "name, seed, task, objectives, constraints, network, hardware, supernet, budget, "
+    "approval, models"
+)
 LONG = "'" + "x" * 76 + "..."
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (changed(goal=1), f"goal: unknown key; allowed {ALLOWED_AT_TOP}"),
