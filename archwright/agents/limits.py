@@ -124,7 +124,7 @@ class Breaker:
                 if self._failures >= self._limit:
                     self._refusals_left = self._rest
             raise
-        except BaseException:
+        except BaseException:  # an interrupt or a spent budget says nothing of the endpoint
             with self._lock:
                 self._probing = False
             raise
