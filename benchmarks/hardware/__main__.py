@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 
-from benchmarks.hardware.row import Row
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.hardware.row import Row
 
 MEASUREMENTS = ("cycles", "throughput", "zigzag_agreement", "eyeriss_alexnet", "a100_matmul")
 

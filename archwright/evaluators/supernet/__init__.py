@@ -3,8 +3,12 @@
 Where things are, in the order in which a network meets them:
 
 - ``data``       images, labels and splits, from what a user has
-- ``space``      the network space and the workload of each of its networks; no torch
-- ``network``    the elastic layers and the supernet
+- ``plan``       what a network is made of, its counts and its workload; no torch
+- ``space``      our families of networks and their spaces; no torch
+- ``modules``    a network of fixed sizes as a module
+- ``elastic``    shared weights of which networks take their share
+- ``network``    the supernet of one of our families
+- ``released``   supernets that others trained: Once-for-All, AttentiveNAS
 - ``train``      recipe, training with checkpoints, the cache of trained supernets
 - ``extraction`` one network as a stand-alone module; batch norm recalibrated and folded
 - ``quantise``   the module at the design's bits: what is measured and what is exported
@@ -29,13 +33,11 @@ if TYPE_CHECKING:
         largest_network,
         smallest_network,
     )
+    from archwright.evaluators.supernet.plan import InputShape
     from archwright.evaluators.supernet.quantise import QuantisedNetwork, prepare
-    from archwright.evaluators.supernet.space import (
-        InputShape,
-        network_space,
-        plan_of,
-        workload_of,
-    )
+    from archwright.evaluators.supernet.released.attentive import AttentiveNASSupernet
+    from archwright.evaluators.supernet.released.ofa import OFAMobileNetV3
+    from archwright.evaluators.supernet.space import network_space, plan_of, workload_of
     from archwright.evaluators.supernet.train import (
         Checkpoint,
         Recipe,
@@ -47,7 +49,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "data": ("Data", "Splits", "load_data"),
-    "space": ("InputShape", "network_space", "plan_of", "workload_of"),
+    "plan": ("InputShape",),
+    "released.attentive": ("AttentiveNASSupernet",),
+    "released.ofa": ("OFAMobileNetV3",),
+    "space": ("network_space", "plan_of", "workload_of"),
     "network": ("Supernet", "largest_network", "smallest_network"),
     "train": (
         "Checkpoint",
@@ -65,10 +70,12 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AttentiveNASSupernet",
     "Checkpoint",
     "Data",
     "ExportedNetwork",
     "InputShape",
+    "OFAMobileNetV3",
     "Parity",
     "QuantisedNetwork",
     "Recipe",

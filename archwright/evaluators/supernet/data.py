@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from archwright.brief import Task
 from archwright.errors import DataError
-from archwright.evaluators.supernet.space import LARGEST_CLASSES, InputShape
+from archwright.evaluators.supernet.plan import LARGEST_CLASSES, InputShape
 from archwright.untrusted import read_image, read_npz
 
 Array = npt.NDArray[Any]

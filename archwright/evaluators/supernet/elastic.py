@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.evaluators.supernet.modules import Body, ShortcutPath, SqueezeExcite, Unit, activated
+from archwright.evaluators.supernet.modules import (
+    Body,
+    ShortcutPath,
+    SqueezeExcite,
+    Unit,
+    activated,
+)
 from archwright.evaluators.supernet.plan import BlockPlan, NetworkPlan, UnitPlan
 
 BATCH_NORM_EPSILON = 1e-5
@@ -133,9 +139,7 @@ class ElasticBlock(nn.Module):
             }
         )
         projected = plan.shortcut.projected if plan.shortcut else None
-        self.projection = (
-            nn.Parameter(torch.empty(*projected[::-1], 1, 1)) if projected else None
-        )
+        self.projection = nn.Parameter(torch.empty(*projected[::-1], 1, 1)) if projected else None
 
     def unit(self, name: str) -> ElasticUnit:
         """The shared unit of this name."""
@@ -168,10 +172,18 @@ class ElasticBlock(nn.Module):
 
 
 class ElasticBody(nn.Module):
-    """All shared weights of a family, for the largest of its networks, ``plan``."""
+    """All shared weights of a family, for the largest of its networks, ``plan``.
+
+    ``generator`` draws the initial weights.
+    """
 
     def __init__(
-        self, plan: NetworkPlan, *, transformed: bool = False, statistics: bool = False
+        self,
+        plan: NetworkPlan,
+        generator: torch.Generator,
+        *,
+        transformed: bool = False,
+        statistics: bool = False,
     ) -> None:
         super().__init__()
         self.plan = plan
@@ -187,6 +199,7 @@ class ElasticBody(nn.Module):
             ElasticUnit(unit, statistics=statistics) for unit in plan.features
         )
         self.classifier = nn.Linear(plan.classified, plan.shape.classes)
+        self._initialise(generator)
 
     def forward(self, x: Tensor, plan: NetworkPlan) -> Tensor:
         """Logits (batch, classes) of a network for prepared images; batch at least 2."""
@@ -220,11 +233,29 @@ class ElasticBody(nn.Module):
             self.block(block_plan).give(
                 block_plan, cast(nn.ModuleDict, block.units), cast(ShortcutPath, block.shortcut)
             )
-        for shared, unit in zip((*self.head, *self.features), (*body.head, *body.features), strict=True):
+        for shared, unit in zip(
+            (*self.head, *self.features), (*body.head, *body.features), strict=True
+        ):
             cast(ElasticUnit, shared).give(cast(Unit, unit))
         body.classifier.weight.copy_(self.classifier.weight[:, : plan.classified])
         body.classifier.bias.copy_(self.classifier.bias)
         return body
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator) -> None:
+        """He's initialisation (arXiv 1502.01852); a residual branch starts at zero (BigNAS)."""
+        for parameter in self.parameters():
+            if parameter.ndim == 4:  # convolutions, in units, squeeze-excite and shortcuts
+                nn.init.kaiming_normal_(parameter, mode="fan_in", generator=generator)
+        for module in self.modules():
+            if isinstance(module, SqueezeExcite):
+                nn.init.zeros_(cast(Tensor, module.reduce.bias))
+                nn.init.zeros_(cast(Tensor, module.expand.bias))
+        for block in self.plan.blocks:
+            if block.in_channels == block.out_channels:
+                nn.init.zeros_(self.block(block).unit("project").scale)
+        nn.init.normal_(self.classifier.weight, std=0.01, generator=generator)
+        nn.init.zeros_(self.classifier.bias)
 
 
 def _key(plan: BlockPlan) -> str:

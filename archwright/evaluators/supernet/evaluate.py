@@ -16,7 +16,7 @@ from archwright.design import Design
 from archwright.errors import MeasurementFailed, SpaceError
 from archwright.evaluators.pool import TaskFailed, WorkerPool
 from archwright.evaluators.supernet.data import Data, Images, Labels, scaled
-from archwright.evaluators.supernet.space import InputShape
+from archwright.evaluators.supernet.plan import InputShape
 from archwright.measurement import Failure, Fidelity, Measurement, Outcome
 from archwright.space import Point, Space
 

@@ -67,8 +67,11 @@ class Unit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The unit's output."""
-        x = activated(self.norm(self.convolution(x)), self.plan.activation)
-        return cast(Tensor, self.squeeze(x))
+        return cast(Tensor, self.squeeze(self.activated(x)))
+
+    def activated(self, x: Tensor) -> Tensor:
+        """The output before squeeze-excite."""
+        return activated(self.norm(self.convolution(x)), self.plan.activation)
 
     def fold(self) -> None:
         """Put the batch norm's statistics into the convolution's weights and bias."""

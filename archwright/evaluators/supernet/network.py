@@ -1,8 +1,4 @@
-"""The supernet: one set of weights that every network of the space takes its share of.
-
-A narrower layer uses the first channels of the full weights, a smaller kernel their
-centre, a shallower stage its first blocks (Once-for-All, arXiv 1908.09791; plain centre
-crop as in BigNAS, arXiv 2003.11142).
+"""The supernet of one of our families: one set of weights for every network of a space.
 
 The supernet has no batch-norm statistics: means and variances belong to one network,
 not to the shared weights. It normalises by those of the batch it sees; a network that
@@ -15,16 +11,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from archwright.evaluators.supernet.space import (
-    STAGES,
-    STEM_KERNEL,
-    BlockPlan,
-    InputShape,
-    plan_of,
-)
-from archwright.space import Point, Space, Value
+from archwright.evaluators.supernet.elastic import ElasticBody
+from archwright.evaluators.supernet.plan import InputShape, NetworkPlan
+from archwright.evaluators.supernet.space import plan_of, storage_plan
+from archwright.space import Choice, Point, Space, Value
 
 
 class Preparation(nn.Module):
@@ -68,55 +59,8 @@ def area_weights(side: int, resolution: int) -> Tensor:
     return (shares / 256).float()
 
 
-class ElasticUnit(nn.Module):
-    """Convolution, batch norm and perhaps ReLU; of each, as much as a network asks for."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, *, depthwise: bool, active: bool
-    ) -> None:
-        super().__init__()
-        self.depthwise = depthwise
-        self.active = active
-        per_filter = 1 if depthwise else in_channels
-        self.weight = nn.Parameter(torch.empty(out_channels, per_filter, kernel, kernel))
-        self.scale = nn.Parameter(torch.ones(out_channels))
-        self.shift = nn.Parameter(torch.zeros(out_channels))
-
-    def sliced(self, in_channels: int, out_channels: int, kernel: int) -> Tensor:
-        """The weights of a network's layer: first channels, centre of the kernel."""
-        edge = (self.weight.shape[-1] - kernel) // 2
-        inputs = 1 if self.depthwise else in_channels
-        return self.weight[:out_channels, :inputs, edge : edge + kernel, edge : edge + kernel]
-
-    def forward(self, x: Tensor, out_channels: int, kernel: int = 1, stride: int = 1) -> Tensor:
-        """Batch statistics normalise; see the module's docstring."""
-        weight = self.sliced(x.shape[1], out_channels, kernel)
-        groups = out_channels if self.depthwise else 1
-        x = functional.conv2d(x, weight, None, stride, kernel // 2, groups=groups)
-        scale, shift = self.scale[:out_channels], self.shift[:out_channels]
-        x = functional.batch_norm(x, None, None, scale, shift, training=True)
-        return functional.relu(x) if self.active else x
-
-
-class ElasticBlock(nn.Module):
-    """An inverted bottleneck: expand, depthwise, project, and the input added where it fits."""
-
-    def __init__(self, in_channels: int, hidden: int, out_channels: int, kernel: int) -> None:
-        super().__init__()
-        self.expand = ElasticUnit(in_channels, hidden, 1, depthwise=False, active=True)
-        self.depthwise = ElasticUnit(hidden, hidden, kernel, depthwise=True, active=True)
-        self.project = ElasticUnit(hidden, out_channels, 1, depthwise=False, active=False)
-
-    def forward(self, x: Tensor, plan: BlockPlan) -> Tensor:
-        """The block as ``plan`` wants it."""
-        y = self.expand(x, plan.hidden)
-        y = self.depthwise(y, plan.hidden, plan.kernel, plan.stride)
-        y = self.project(y, plan.out_channels)
-        return x + y if plan.residual else cast(Tensor, y)
-
-
 class Supernet(nn.Module):
-    """All networks of ``space``, for images of ``shape``.
+    """All networks of ``space``, one of our families', for images of ``shape``.
 
     ``generator`` draws the initial weights.
     """
@@ -125,8 +69,6 @@ class Supernet(nn.Module):
         super().__init__()
         self.space = space
         self.shape = shape
-        largest = largest_network(space)
-        widths = {stage: int(largest[f"width_{stage}"]) for stage in STAGES}
         self.preparations = nn.ModuleDict(
             {
                 str(resolution): Preparation(shape, int(resolution))
@@ -135,38 +77,16 @@ class Supernet(nn.Module):
                 for resolution in choice.values
             }
         )
-        self.stem = ElasticUnit(
-            shape.channels, widths[1], STEM_KERNEL, depthwise=False, active=True
-        )
-        self.stages = nn.ModuleList()
-        channels = widths[1]
-        for stage in STAGES:
-            blocks = nn.ModuleList()
-            for _ in range(int(largest[f"depth_{stage}"])):
-                hidden = max(channels, widths[stage]) * int(largest[f"expansion_{stage}"])
-                kernel = int(largest[f"kernel_{stage}"])
-                blocks.append(ElasticBlock(channels, hidden, widths[stage], kernel))
-                channels = widths[stage]
-            self.stages.append(blocks)
-        self.classifier_weight = nn.Parameter(torch.empty(shape.classes, channels))
-        self.classifier_bias = nn.Parameter(torch.zeros(shape.classes))
-        self._initialise(generator)
+        self.body = ElasticBody(storage_plan(space, shape, space.name), generator)
+
+    def plan(self, network: Point) -> NetworkPlan:
+        """The network with its choices resolved."""
+        return plan_of(network, self.shape, self.space.name)
 
     def forward(self, images: Tensor, network: Point) -> Tensor:
         """Logits (batch, classes) of ``network`` for ``images`` in 0..1; batch at least 2."""
-        plan = plan_of(network, self.shape)
-        x = self.preparations[str(plan.resolution)](images)
-        x = self.stem(x, plan.stem_channels, STEM_KERNEL, plan.stem_stride)
-        # Channels last: depthwise convolutions train three to five times as fast on CPUs.
-        x = x.contiguous(memory_format=torch.channels_last)
-        for block in plan.blocks:
-            x = self.block(block)(x, block)
-        weight = self.classifier_weight[:, : plan.features]
-        return functional.linear(x.mean((2, 3)), weight, self.classifier_bias)
-
-    def block(self, plan: BlockPlan) -> ElasticBlock:
-        """The shared block that a network's block takes its weights from."""
-        return cast(ElasticBlock, cast(nn.ModuleList, self.stages[plan.stage - 1])[plan.index - 1])
+        plan = self.plan(network)
+        return cast(Tensor, self.body(self.preparations[str(plan.resolution)](images), plan))
 
     def normalise_by(self, mean: Tensor, deviation: Tensor) -> None:
         """Set the grey levels' mean and deviation, each of shape (channels,), in 0..255."""
@@ -174,22 +94,22 @@ class Supernet(nn.Module):
             cast(Preparation, preparation).mean.copy_(mean.view(1, -1, 1, 1))
             cast(Preparation, preparation).deviation.copy_(deviation.view(1, -1, 1, 1))
 
-    def _initialise(self, generator: torch.Generator) -> None:
-        """He's initialisation (arXiv 1502.01852); a residual branch starts at zero (BigNAS)."""
-        for module in self.modules():
-            if isinstance(module, ElasticUnit):
-                nn.init.kaiming_normal_(module.weight, mode="fan_in", generator=generator)
-            if isinstance(module, ElasticBlock):
-                adds = module.project.weight.shape[0] == module.expand.weight.shape[1]
-                nn.init.constant_(module.project.scale, 0.0 if adds else 1.0)
-        nn.init.normal_(self.classifier_weight, std=0.01, generator=generator)
-
 
 def largest_network(space: Space) -> dict[str, Value]:
-    """Every choice at its largest value."""
-    return {choice.name: max(choice.values) for choice in space.choices}
+    """Every choice at its largest value; of words (kinds of block) the last."""
+    return {
+        choice.name: choice.values[-1] if _in_words(choice) else max(choice.values)
+        for choice in space.choices
+    }
 
 
 def smallest_network(space: Space) -> dict[str, Value]:
-    """Every choice at its smallest value."""
-    return {choice.name: min(choice.values) for choice in space.choices}
+    """Every choice at its smallest value; of words the first."""
+    return {
+        choice.name: choice.values[0] if _in_words(choice) else min(choice.values)
+        for choice in space.choices
+    }
+
+
+def _in_words(choice: Choice) -> bool:
+    return any(isinstance(value, str) for value in choice.values)

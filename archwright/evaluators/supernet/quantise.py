@@ -21,15 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.evaluators.supernet.extraction import (
-    Block,
-    Network,
-    Unit,
-    extract,
-    fold,
-    recalibrate,
-)
+from archwright.evaluators.supernet.extraction import Network, extract, fold, recalibrate
+from archwright.evaluators.supernet.modules import Block, ShortcutPath, SqueezeExcite, Unit
 from archwright.evaluators.supernet.network import Supernet
+from archwright.evaluators.supernet.plan import Activation
 from archwright.space import Point
 
 
@@ -49,29 +44,79 @@ class Coded(nn.Module):
         return torch.clamp(torch.round(x / self.divisor), self.low, self.high)
 
 
-class CodedUnit(nn.Module):
-    """A convolution over codes. The clamp at 0 is also its ReLU, where it has one."""
+class CodedConvolution(nn.Module):
+    """A convolution over codes. The clamp at 0 is also its ReLU, where it has one.
 
-    def __init__(self, unit: Unit, in_scale: Tensor, out_scale: Tensor, bits: int) -> None:
+    Other activations are computed on real values in between, in single operations that
+    every runtime rounds alike; swish's exponential may differ in the last bit.
+    """
+
+    real_divisor: Tensor
+
+    def __init__(
+        self,
+        original: nn.Conv2d,
+        activation: Activation | None,
+        in_scale: Tensor,
+        out_scale: Tensor,
+        bits: int,
+    ) -> None:
         super().__init__()
-        original = unit.convolution
         weight, bias, scale = _coded_weights(original.weight, original.bias, in_scale, bits)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias, requires_grad=False)
         self.stride = original.stride[0]
         self.groups = original.groups
         self.bits = bits
-        divisor = (out_scale / (scale * in_scale)).view(1, -1, 1, 1) / _sum_unit(bits)
-        self.coded = Coded(divisor, bits, signed=not unit.active)
+        self.activation = activation
+        real = (1 / (scale * in_scale)).view(1, -1, 1, 1) / _sum_unit(bits)
+        linear = activation in (None, "relu")
+        if not linear:
+            self.register_buffer("real_divisor", real)
+        divisor = real * out_scale if linear else out_scale
+        self.coded = Coded(divisor, activation_bits(bits), signed=activation != "relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """Codes to codes."""
         sums = _sums(self._convolve, x, self.weight, self.bias.view(1, -1, 1, 1), self.bits)
+        if self.activation == "hswish":
+            real = sums / self.real_divisor
+            sums = real * torch.clamp(real + 3, 0, 6) / 6
+        elif self.activation == "swish":
+            sums = functional.silu(sums / self.real_divisor)
         return cast(Tensor, self.coded(sums))
 
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         padding = weight.shape[-1] // 2
         return functional.conv2d(x, weight, None, self.stride, padding, groups=self.groups)
+
+
+class CodedSqueeze(nn.Module):
+    """Squeeze-excite over codes; what it scales keeps its scale."""
+
+    gate_divisor: Tensor
+
+    def __init__(self, original: SqueezeExcite, x: Tensor, scale: Tensor, bits: int) -> None:
+        super().__init__()
+        pooled = x.mean((2, 3), keepdim=True)
+        pooled_scale = _scale(pooled, bits, signed=True)
+        pixels = x.shape[2] * x.shape[3]
+        self.pooled = Coded(pooled_scale / scale * pixels, activation_bits(bits), signed=True)
+        hidden = functional.relu(original.reduce(pooled))
+        hidden_scale = _scale(hidden, bits, signed=False)
+        self.reduce = CodedConvolution(original.reduce, "relu", pooled_scale, hidden_scale, bits)
+        gate = original.expand(hidden)
+        gate_scale = _scale(gate, bits, signed=True)
+        self.expand = CodedConvolution(original.expand, None, hidden_scale, gate_scale, bits)
+        self.register_buffer("gate_divisor", 1 / gate_scale)
+        signed = bool((x < 0).any())
+        self.scaled = Coded(torch.ones(()), activation_bits(bits), signed=signed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes to codes."""
+        hidden = self.reduce(self.pooled(x.sum((2, 3), keepdim=True)))
+        gate = torch.clamp(self.expand(hidden) / self.gate_divisor + 3, 0, 6) / 6
+        return cast(Tensor, self.scaled(x * gate))
 
 
 class CodedBlock(nn.Module):
@@ -80,64 +125,96 @@ class CodedBlock(nn.Module):
     in_divisor: Tensor
     branch_divisor: Tensor
 
-    def __init__(self, units: tuple[CodedUnit, CodedUnit, CodedUnit]) -> None:
+    def __init__(self, units: list[nn.Module]) -> None:
         super().__init__()
-        self.expand, self.depthwise, self.project = units
+        self.units = nn.ModuleList(units)
+        self.shortcut: nn.Module | None = None
         self.sum: Coded | None = None
 
-    def add(self, in_scale: Tensor, branch_scale: Tensor, out_scale: Tensor, bits: int) -> None:
+    def add(
+        self,
+        shortcut: nn.Module,
+        in_scale: Tensor,
+        branch_scale: Tensor,
+        out_scale: Tensor,
+        bits: int,
+    ) -> None:
         """Make the block residual."""
+        self.shortcut = shortcut
         self.register_buffer("in_divisor", out_scale / in_scale)
         self.register_buffer("branch_divisor", out_scale / branch_scale)
-        self.sum = Coded(torch.ones(()), bits, signed=True)
+        self.sum = Coded(torch.ones(()), activation_bits(bits), signed=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Codes to codes."""
-        y = self.project(self.depthwise(self.expand(x)))
-        if self.sum is None:
-            return cast(Tensor, y)
-        return cast(Tensor, self.sum(x / self.in_divisor + y / self.branch_divisor))
+        y = x
+        for unit in self.units:
+            y = unit(y)
+        if self.sum is None or self.shortcut is None:
+            return y
+        return cast(Tensor, self.sum(self.shortcut(x) / self.in_divisor + y / self.branch_divisor))
+
+
+class CodedPooling(nn.Module):
+    """Average pooling of 2 x 2 over codes."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.coded = Coded(torch.ones(()), activation_bits(bits), signed=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes to codes of the same scale."""
+        pooled = functional.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+        return cast(Tensor, self.coded(pooled))
 
 
 class QuantisedNetwork(nn.Module):
     """A network at its design's bits: images in 0..1 to logits.
 
     Its parameters are the codes of weights and biases; scales are buffers.
-    ``images`` (training images) set the scales of the activations.
+    ``images`` (training images) set the scales of the activations. 4 bits are those of
+    the weights; activations have 8 then.
     """
 
     logit_divisor: Tensor
 
     def __init__(self, network: Network, images: Tensor) -> None:
         super().__init__()
-        bits = network.plan.bits
+        bits, body = network.plan.bits, network.body
         self.preparation = network.preparation
         # The real values go through the layers once; each tensor's range becomes its scale.
         x = self.preparation(images)
         scale = _scale(x, bits, signed=True)
-        self.entry = Coded(scale, bits, signed=True)
-        self.stem, x, scale = _coded_unit(network.stem, x, scale, bits)
-        self.blocks = nn.ModuleList()
-        for block in network.blocks:
-            coded, x, scale = _coded_block(cast(Block, block), x, scale, bits)
-            self.blocks.append(coded)
+        self.entry = Coded(scale, activation_bits(bits), signed=True)
+        layers: list[nn.Module] = []
+        for part in (body.stem, *body.blocks, *body.head):
+            if isinstance(part, Block):
+                coded, x, scale = _coded_block(part, x, scale, bits)
+            else:
+                coded, x, scale = _coded_unit(cast(Unit, part), x, scale, bits)
+            layers.append(coded)
+        self.layers = nn.Sequential(*layers)
         pixels = x.shape[2] * x.shape[3]
-        pooled = x.mean((2, 3))
-        pooled_scale = _scale(pooled, bits, signed=True)
-        self.pooled = Coded(pooled_scale / scale * pixels, bits, signed=True)
-        linear = network.classifier
-        weight, bias, scales = _coded_weights(linear.weight, linear.bias, pooled_scale, bits)
+        x = x.mean((2, 3), keepdim=True)
+        pooled_scale = _scale(x, bits, signed=True)
+        self.pooled = Coded(pooled_scale / scale * pixels, activation_bits(bits), signed=True)
+        scale = pooled_scale
+        features: list[nn.Module] = []
+        for unit in body.features:
+            coded, x, scale = _coded_unit(cast(Unit, unit), x, scale, bits)
+            features.append(coded)
+        self.features = nn.Sequential(*features)
+        linear = body.classifier
+        weight, bias, scales = _coded_weights(linear.weight, linear.bias, scale, bits)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias, requires_grad=False)
         self.bits = bits
-        self.register_buffer("logit_divisor", 1 / (scales * pooled_scale) / _sum_unit(bits))
+        self.register_buffer("logit_divisor", 1 / (scales * scale) / _sum_unit(bits))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of shape (batch, classes)."""
-        x = self.stem(self.entry(self.preparation(images)))
-        for block in self.blocks:
-            x = block(x)
-        x = self.pooled(x.sum((2, 3)))
+        x = self.layers(self.entry(self.preparation(images)))
+        x = self.features(self.pooled(x.sum((2, 3), keepdim=True))).flatten(1)
         sums = _sums(functional.linear, x, self.weight, self.bias, self.bits)
         return sums / self.logit_divisor
 
@@ -151,33 +228,65 @@ def prepare(supernet: Supernet, network: Point, images: Tensor) -> QuantisedNetw
     """
     module = extract(supernet, network)
     recalibrate(module, images)
+    return quantised(module, images)
+
+
+@torch.no_grad()
+def quantised(module: Network, images: Tensor) -> QuantisedNetwork:
+    """A recalibrated network at its bits; its batch norms are folded in place."""
     fold(module)
     return QuantisedNetwork(module, images).eval()
 
 
+def activation_bits(bits: int) -> int:
+    """Bits of activations in a network whose weights have ``bits``: at least 8."""
+    return max(bits, 8)
+
+
 def _coded_unit(
     unit: Unit, x: Tensor, scale: Tensor, bits: int
-) -> tuple[CodedUnit, Tensor, Tensor]:
+) -> tuple[nn.Module, Tensor, Tensor]:
     """The unit over codes, its real output for ``x``, and that output's scale."""
-    y = unit(x)
-    out_scale = _scale(y, bits, signed=not unit.active)
-    return CodedUnit(unit, scale, out_scale, bits), y, out_scale
+    activation = unit.plan.activation
+    y = unit.activated(x)
+    out_scale = _scale(y, bits, signed=activation != "relu")
+    coded = CodedConvolution(unit.convolution, activation, scale, out_scale, bits)
+    if not unit.plan.squeeze:
+        return coded, y, out_scale
+    squeeze = cast(SqueezeExcite, unit.squeeze)
+    return nn.Sequential(coded, CodedSqueeze(squeeze, y, out_scale, bits)), squeeze(y), out_scale
 
 
 def _coded_block(
     block: Block, x: Tensor, scale: Tensor, bits: int
-) -> tuple[CodedBlock, Tensor, Tensor]:
+) -> tuple[nn.Module, Tensor, Tensor]:
     """The block over codes, its real output for ``x``, and that output's scale."""
-    expand, y, y_scale = _coded_unit(block.expand, x, scale, bits)
-    depthwise, y, y_scale = _coded_unit(block.depthwise, y, y_scale, bits)
-    project, y, y_scale = _coded_unit(block.project, y, y_scale, bits)
-    coded = CodedBlock((expand, depthwise, project))
-    if not block.residual:
-        return coded, y, y_scale
-    total = x + y
+    y, y_scale = x, scale
+    units = []
+    for unit in block.units.values():
+        coded, y, y_scale = _coded_unit(cast(Unit, unit), y, y_scale, bits)
+        units.append(coded)
+    result = CodedBlock(units)
+    if block.shortcut is None:
+        return result, y, y_scale
+    shortcut, around, around_scale = _coded_shortcut(block.shortcut, x, scale, bits)
+    total = around + y
     total_scale = _scale(total, bits, signed=True)
-    coded.add(scale, y_scale, total_scale, bits)
-    return coded, total, total_scale
+    result.add(shortcut, around_scale, y_scale, total_scale, bits)
+    return result, total, total_scale
+
+
+def _coded_shortcut(
+    path: ShortcutPath, x: Tensor, scale: Tensor, bits: int
+) -> tuple[nn.Module, Tensor, Tensor]:
+    """The shortcut over codes, its real output for ``x``, and that output's scale."""
+    around = path(x)
+    parts: list[nn.Module] = [CodedPooling(bits)] if path.pooled else []
+    if isinstance(path.projection, nn.Conv2d):
+        out_scale = _scale(around, bits, signed=True)
+        parts.append(CodedConvolution(path.projection, None, scale, out_scale, bits))
+        scale = out_scale
+    return nn.Sequential(*parts), around, scale
 
 
 def _sums(
@@ -192,7 +301,7 @@ def _sums(
     Exact at 8 bits. At 16 bits the four products of bytes are exact, and what is left
     are additions element by element, which every runtime does alike.
     """
-    if bits == 8:
+    if bits <= 8:
         return operation(x, weight) + bias
     (x_high, x_low), (high, low) = _bytes(x), _bytes(weight)
     middle = operation(x_high, low) + operation(x_low, high)
@@ -201,7 +310,7 @@ def _sums(
 
 def _sum_unit(bits: int) -> int:
     """What 1 in the result of :func:`_sums` stands for."""
-    return 1 if bits == 8 else 2**8
+    return 1 if bits <= 8 else 2**8
 
 
 def _bytes(codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -212,7 +321,8 @@ def _bytes(codes: Tensor) -> tuple[Tensor, Tensor]:
 
 def _scale(x: Tensor, bits: int, *, signed: bool) -> Tensor:
     """The real value of one code, so that the largest magnitude has the largest code."""
-    steps = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    levels = activation_bits(bits)
+    steps = 2 ** (levels - 1) - 1 if signed else 2**levels - 1
     largest = x.abs().max()
     positive = torch.where(largest > 0, largest, torch.ones(()))
     return cast(Tensor, positive / steps)
@@ -227,9 +337,10 @@ def _coded_weights(
     of a channel are tiny beside its bias, their scale is raised so that the bias's code
     stays within 2**22 at 8 bits, a quarter of what an exact sum may reach (2**38 at 16).
     """
-    assert bias is not None
+    if bias is None:
+        bias = torch.zeros(len(weight))
     largest = weight.flatten(1).abs().amax(1) / (2 ** (bits - 1) - 1)
-    scale = torch.maximum(largest, bias.abs() / in_scale / 2 ** (2 * bits + 6))
+    scale = torch.maximum(largest, bias.abs() / in_scale / 2 ** (2 * activation_bits(bits) + 6))
     scale = torch.where(scale > 0, scale, torch.ones(()))
     shape = (-1,) + (1,) * (weight.ndim - 1)
     return torch.round(weight / scale.view(shape)), torch.round(bias / (scale * in_scale)), scale

@@ -1,153 +1,215 @@
-"""The network space "mbconv": its choices, and the network that a point stands for.
+"""Our own families of networks: their spaces, and the network that a point stands for.
 
-A network is a stem convolution, three stages of inverted-bottleneck blocks (MBConv:
-1x1 expansion, depthwise convolution, 1x1 projection; MobileNetV2, arXiv 1801.04381),
-global average pooling and a linear classifier. This module is arithmetic only: it
-needs no torch, so that a search can cost many networks quickly.
+A network is a stem convolution, stages of inverted-bottleneck blocks (MobileNetV2,
+arXiv 1801.04381), global average pooling and a linear classifier. A family says which
+widths, depths, kernels, expansions and kinds of block its stages may have.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
-from archwright.errors import DataError
-from archwright.space import Choice, Point, Space, point_hash
-from archwright.workload import Layer, LayerKind, Workload
+from archwright.errors import SpaceError
+from archwright.evaluators.supernet.plan import (
+    Activation,
+    BlockPlan,
+    InputShape,
+    NetworkPlan,
+    Shortcut,
+    UnitPlan,
+    make_divisible,
+    workload_from,
+)
+from archwright.space import Choice, Point, Space, Value, point_hash
+from archwright.workload import Workload
 
-STAGES = (1, 2, 3)
-DEPTHS = (1, 2, 3)
-KERNELS = (3, 5)
-EXPANSIONS = (1, 2, 4)
-WIDTHS = {1: (4, 6, 8, 12), 2: (4, 8, 12, 20), 3: (4, 8, 16, 24)}
-BITS = (8, 16)
+BlockKind = Literal["ffn", "convnext", "mbconv", "extra", "fused"]
+BLOCK_KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
+"""By size. The universal inverted bottlenecks of MobileNetV4 (arXiv 2404.10518): with no
+depthwise convolution, one before the expansion, one after it (MobileNetV2's), both; and
+a full convolution that expands (EfficientNetV2, arXiv 2104.00298)."""
+
 STEM_KERNEL = 3
-SMALLEST_SIDE, LARGEST_SIDE = 8, 256
-LARGEST_CLASSES = 1000
 
 
 @dataclass(frozen=True)
-class InputShape:
-    """The square images of a task, and into how many classes they fall."""
+class Family:
+    """What the stages of a family's networks may have. Widths are given stage by stage.
 
-    channels: int
-    side: int
-    classes: int
-
-    def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise DataError(f"images with {self.channels} channels; allowed 1 (grey) or 3 (RGB)")
-        if not SMALLEST_SIDE <= self.side <= LARGEST_SIDE:
-            raise DataError(
-                f"images of side {self.side}; allowed {SMALLEST_SIDE} to {LARGEST_SIDE} pixels"
-            )
-        if not 2 <= self.classes <= LARGEST_CLASSES:
-            raise DataError(f"{self.classes} classes; allowed 2 to {LARGEST_CLASSES}")
-
-
-@dataclass(frozen=True)
-class BlockPlan:
-    """One block as it is built. ``index`` counts from 1 within its stage."""
-
-    stage: int
-    index: int
-    in_channels: int
-    hidden: int
-    out_channels: int
-    kernel: int
-    stride: int
-
-    @property
-    def name(self) -> str:
-        """Its name in workloads and in modules."""
-        return f"stage{self.stage}.block{self.index}"
-
-    @property
-    def residual(self) -> bool:
-        """Whether the block adds its input to its output: where the shapes match."""
-        return self.stride == 1 and self.in_channels == self.out_channels
-
-
-@dataclass(frozen=True)
-class NetworkPlan:
-    """A network with every choice resolved: what modules and workloads are built from."""
-
-    shape: InputShape
-    resolution: int
-    bits: int
-    stem_channels: int
-    stem_stride: int
-    blocks: tuple[BlockPlan, ...]
-
-    @property
-    def features(self) -> int:
-        """Channels that the classifier reads."""
-        return self.blocks[-1].out_channels
-
-
-def network_space(shape: InputShape) -> Space:
-    """The space "mbconv" for images of ``shape``.
-
-    Depth, kernel, expansion and width hold for all blocks of a stage; the stem is as
-    wide as the first stage. Resolutions are even and go up to the images' own side.
+    Every choice but the width has the same values in all stages; one with a single value
+    is not a choice of the space.
     """
+
+    name: str
+    widths: tuple[tuple[int, ...], ...]
+    depths: tuple[int, ...] = (1, 2, 3)
+    kernels: tuple[int, ...] = (3, 5)
+    expansions: tuple[int, ...] = (1, 2, 4)
+    blocks: tuple[BlockKind, ...] = ("mbconv",)
+    squeezes: tuple[str, ...] = ("off",)
+    activations: tuple[Activation, ...] = ("relu",)
+    bits: tuple[int, ...] = (4, 8, 16)
+
+    @property
+    def stages(self) -> range:
+        """The stages' numbers, from 1."""
+        return range(1, len(self.widths) + 1)
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("mbconv", ((4, 6, 8, 12), (4, 8, 12, 20), (4, 8, 16, 24)), bits=(8, 16)),
+        Family(
+            "universal",
+            widths=((4, 6, 8, 12), (4, 8, 12, 20), (4, 8, 16, 24)),
+            blocks=BLOCK_KINDS,
+            squeezes=("off", "on"),
+            activations=("relu", "hswish"),
+        ),
+        Family("small", widths=((8, 12, 16), (12, 16, 24, 32), (16, 24, 32, 48))),
+        Family(
+            "mobile",
+            widths=((16, 24), (24, 32), (40, 48, 64), (80, 96, 112), (160, 192, 224)),
+            depths=(1, 2, 3, 4),
+            kernels=(3, 5, 7),
+            expansions=(3, 4, 6),
+            blocks=BLOCK_KINDS,
+            squeezes=("off", "on"),
+            activations=("relu", "hswish"),
+        ),
+    )
+}
+"""From micro (hundreds of parameters on 8x8 images) to mobile (millions)."""
+
+DEFAULT_FAMILY = "mbconv"
+
+
+def family_of(name: str) -> Family:
+    """The family of this name. Raises :class:`SpaceError`."""
+    if name not in FAMILIES:
+        raise SpaceError(f"network space = {name!r}: allowed {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def network_space(shape: InputShape, family: str = DEFAULT_FAMILY) -> Space:
+    """The space of a family's networks for images of ``shape``.
+
+    What a stage chooses holds for all its blocks; the stem is as wide as the first
+    stage. Resolutions are even and go up to the images' own side.
+    """
+    chosen = family_of(family)
     choices: list[Choice] = []
-    for stage in STAGES:
-        choices += [
-            Choice(f"depth_{stage}", DEPTHS, f"blocks in stage {stage}"),
-            Choice(f"kernel_{stage}", KERNELS, f"side of stage {stage}'s depthwise kernels"),
-            Choice(
-                f"expansion_{stage}",
-                EXPANSIONS,
+    for stage in chosen.stages:
+        options: tuple[tuple[str, Sequence[Value], str], ...] = (
+            ("depth", chosen.depths, f"blocks in stage {stage}"),
+            ("kernel", chosen.kernels, f"side of stage {stage}'s kernels"),
+            (
+                "expansion",
+                chosen.expansions,
                 f"hidden channels of a block in stage {stage}, as a multiple of its input's",
             ),
-            Choice(f"width_{stage}", WIDTHS[stage], f"output channels of stage {stage}"),
+            ("width", chosen.widths[stage - 1], f"output channels of stage {stage}"),
+            ("block", chosen.blocks, f"kind of the blocks in stage {stage}"),
+            ("squeeze", chosen.squeezes, f"squeeze-excite in stage {stage}"),
+            ("activation", chosen.activations, f"activation in stage {stage}"),
+        )
+        choices += [
+            Choice(f"{name}_{stage}", tuple(values), meaning)
+            for name, values, meaning in options
+            if len(values) > 1 or name in ("depth", "kernel", "expansion", "width")
         ]
     choices.append(
         Choice("resolution", _resolutions(shape.side), "side that images are scaled to", "pixels")
     )
-    choices.append(Choice("bits", BITS, "bits of weights and activations", "bits"))
-    return Space("mbconv", tuple(choices))
+    choices.append(Choice("bits", chosen.bits, "bits of weights and activations", "bits"))
+    return Space(family, tuple(choices))
 
 
-def plan_of(network: Point, shape: InputShape) -> NetworkPlan:
-    """The network that a point of the space stands for."""
-    stem_stride, strides = _strides(shape.side)
+def plan_of(network: Point, shape: InputShape, family: str = DEFAULT_FAMILY) -> NetworkPlan:
+    """The network that a point of the family's space stands for."""
+    chosen = family_of(family)
+    stem_stride, strides = _strides(shape.side, len(chosen.widths))
     channels = stem_channels = int(network["width_1"])
     blocks = []
-    for stage in STAGES:
-        width, kernel = int(network[f"width_{stage}"]), int(network[f"kernel_{stage}"])
-        expansion = int(network[f"expansion_{stage}"])
+    for stage in chosen.stages:
         for index in range(1, int(network[f"depth_{stage}"]) + 1):
-            stride = strides[stage] if index == 1 else 1
-            blocks.append(
-                BlockPlan(stage, index, channels, channels * expansion, width, kernel, stride)
-            )
-            channels = width
-    return NetworkPlan(
-        shape,
-        int(network["resolution"]),
-        int(network["bits"]),
-        stem_channels,
-        stem_stride,
-        tuple(blocks),
+            stride = strides[stage - 1] if index == 1 else 1
+            block = _block(network, chosen, stage, index, channels, stride)
+            blocks.append(block)
+            channels = block.out_channels
+    stem = UnitPlan(
+        "stem", shape.channels, stem_channels, STEM_KERNEL, stem_stride, activation="relu"
     )
+    return NetworkPlan(shape, int(network["resolution"]), int(network["bits"]), stem, tuple(blocks))
 
 
-def workload_of(network: Point, shape: InputShape) -> Workload:
-    """The layers that ``network`` asks of a hardware, batch norm folded into biases.
+def storage_plan(space: Space, shape: InputShape, family: str = DEFAULT_FAMILY) -> NetworkPlan:
+    """The largest network of ``space``, each block with the units of every kind."""
+    largest: dict[str, Value] = {choice.name: _largest(choice) for choice in space.choices}
+    kinds = {
+        choice.name: choice.values for choice in space.choices if choice.name.startswith("block_")
+    }
+    plan = plan_of(largest, shape, family)
+    units: dict[tuple[int, int], dict[str, UnitPlan]] = {}
+    for kind in family_of(family).blocks:
+        allowed = {name: kind if kind in values else values[0] for name, values in kinds.items()}
+        for block in plan_of({**largest, **allowed}, shape, family).blocks:
+            found = units.setdefault((block.stage, block.index), {})
+            for unit in block.units:
+                before = found.get(unit.name, unit)
+                squeeze = max(unit.squeeze, before.squeeze)
+                found[unit.name] = replace(before, squeeze=squeeze)
+    blocks = (
+        replace(block, units=tuple(units[block.stage, block.index].values()))
+        for block in plan.blocks
+    )
+    return replace(plan, blocks=tuple(blocks))
 
-    Scaling the image to the network's resolution and to grey levels is preparation,
-    done before the accelerator, and is not part of the workload.
-    """
-    plan = plan_of(network, shape)
-    side = _halved(plan.resolution, plan.stem_stride)
-    layers = list(_stem_layers(plan.resolution, side, shape.channels, plan.stem_channels))
-    for block in plan.blocks:
-        layers += _block_layers(block, side)
-        side = _halved(side, block.stride)
-    layers += _head_layers(plan.features, side, shape.classes)
-    return Workload(point_hash(network), tuple(layers), plan.bits)
+
+def workload_of(network: Point, shape: InputShape, family: str = DEFAULT_FAMILY) -> Workload:
+    """The layers that ``network`` asks of a hardware; see ``plan.workload_from``."""
+    return workload_from(plan_of(network, shape, family), point_hash(network))
+
+
+def _largest(choice: Choice) -> Value:
+    """The value with the most weights: of words ("off", "on"; kinds of block) the last."""
+    words = any(isinstance(value, str) for value in choice.values)
+    return choice.values[-1] if words else max(choice.values)
+
+
+def _block(
+    network: Point, family: Family, stage: int, index: int, channels: int, stride: int
+) -> BlockPlan:
+    width, kernel = int(network[f"width_{stage}"]), int(network[f"kernel_{stage}"])
+    hidden = channels * int(network[f"expansion_{stage}"])
+    kind = network.get(f"block_{stage}", family.blocks[0])
+    activation: Activation = network.get(f"activation_{stage}", family.activations[0])  # type: ignore[assignment]
+    squeezed = network.get(f"squeeze_{stage}", family.squeezes[0]) == "on"
+    if kind == "ffn" and stride > 1:  # it has no kernel to halve the image with
+        kind = "mbconv"
+    start = UnitPlan(
+        "start", channels, channels, kernel, stride if kind == "convnext" else 1, depthwise=True
+    )
+    expand = UnitPlan("expand", channels, hidden, activation=activation)
+    fused = UnitPlan("fused", channels, hidden, kernel, stride, activation=activation)
+    depthwise = UnitPlan(
+        "depthwise", hidden, hidden, kernel, stride, depthwise=True, activation=activation
+    )
+    middle = {
+        "mbconv": (expand, depthwise),
+        "fused": (fused,),
+        "convnext": (start, expand),
+        "extra": (start, expand, depthwise),
+        "ffn": (expand,),
+    }[str(kind)]
+    if squeezed:  # behind the last unit before the projection, as in MobileNetV3
+        middle = (*middle[:-1], replace(middle[-1], squeeze=make_divisible(hidden / 4, 4)))
+    units = (*middle, UnitPlan("project", hidden, width))
+    residual = stride == 1 and channels == width
+    return BlockPlan(stage, index, units, Shortcut() if residual else None)
 
 
 def _resolutions(side: int) -> tuple[int, ...]:
@@ -156,76 +218,11 @@ def _resolutions(side: int) -> tuple[int, ...]:
     return tuple(sorted({size for size in smaller if size < side} | {side}))
 
 
-def _strides(side: int) -> tuple[int, dict[int, int]]:
+def _strides(side: int, stages: int) -> tuple[int, tuple[int, ...]]:
     """The stem's stride and each stage's, so that the last maps are about 4 pixels wide."""
     if side < 16:
-        return 1, {1: 1, 2: 2, 3: 1}
-    return 2, {1: 1 if side <= 48 else 2, 2: 2, 3: 2}
-
-
-def _halved(side: int, stride: int) -> int:
-    """Output side of a convolution that is padded by half its (odd) kernel."""
-    return (side - 1) // stride + 1
-
-
-# The same few layers stand in many networks. Building them costs more than finding them.
-
-
-@lru_cache(maxsize=1024)
-def _stem_layers(in_side: int, out_side: int, channels: int, width: int) -> tuple[Layer, ...]:
-    stride = 1 if in_side == out_side else 2
-    kind = LayerKind.CONVOLUTION
-    return (_layer("stem", kind, channels, width, in_side, out_side, STEM_KERNEL, stride),)
-
-
-@lru_cache(maxsize=65536)
-def _block_layers(block: BlockPlan, side: int) -> tuple[Layer, ...]:
-    out = _halved(side, block.stride)
-    convolution, depthwise = LayerKind.CONVOLUTION, LayerKind.DEPTHWISE
-    hidden, width, name = block.hidden, block.out_channels, block.name
-    layers = [
-        _layer(f"{name}.expand", convolution, block.in_channels, hidden, side, side),
-        _layer(
-            f"{name}.depthwise", depthwise, hidden, hidden, side, out, block.kernel, block.stride
-        ),
-        _layer(f"{name}.project", convolution, hidden, width, out, out),
-    ]
-    if block.residual:
-        add = LayerKind.ELEMENTWISE
-        layers.append(_layer(f"{name}.add", add, width, width, out, out, bias=False))
-    return tuple(layers)
-
-
-@lru_cache(maxsize=1024)
-def _head_layers(features: int, side: int, classes: int) -> tuple[Layer, ...]:
-    return (
-        _layer("pool", LayerKind.POOLING, features, features, side, 1, side, side, bias=False),
-        _layer("classifier", LayerKind.LINEAR, features, classes, 1, 1),
-    )
-
-
-def _layer(
-    name: str,
-    kind: LayerKind,
-    in_channels: int,
-    out_channels: int,
-    in_side: int,
-    out_side: int,
-    kernel: int = 1,
-    stride: int = 1,
-    bias: bool = True,
-) -> Layer:
-    """A layer on square images; what runs on the array has a bias."""
-    return Layer(
-        name=name,
-        kind=kind,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        in_height=in_side,
-        in_width=in_side,
-        out_height=out_side,
-        out_width=out_side,
-        kernel=kernel,
-        stride=stride,
-        bias=bias,
-    )
+        halving, stem = {(stages + 1) // 2}, 1
+    else:
+        left = min(stages, 2 if side <= 48 else 3 if side <= 96 else 4)
+        halving, stem = {stages - i * stages // left for i in range(left)}, 2
+    return stem, tuple(2 if stage in halving else 1 for stage in range(1, stages + 1))

@@ -27,11 +27,11 @@ from torch.nn import functional
 from archwright.errors import DataError, MeasurementFailed, UntrustedFileError
 from archwright.evaluators.supernet.data import Data, scaled
 from archwright.evaluators.supernet.network import Supernet, largest_network, smallest_network
-from archwright.evaluators.supernet.space import InputShape
+from archwright.evaluators.supernet.plan import InputShape
 from archwright.space import Space
 from archwright.untrusted import read_checkpoint
 
-TRAINER_VERSION = "1"
+TRAINER_VERSION = "2"
 """Part of every cache key: raise it when the same recipe would give other weights."""
 
 

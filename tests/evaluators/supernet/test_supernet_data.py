@@ -111,7 +111,7 @@ NAN = np.where(NAN.max() == NAN, np.nan, NAN)
         ({"x": GREY[:33], "y": LABELS[:33]}, "class 2 has 9 images"),
         ({"x": GREY, "y": LABELS * 0}, "all images are of one class"),
         ({"x": GREY[:, :, :6], "y": LABELS}, "6 x 8 pixels; they must be square"),
-        ({"x": GREY[:, :4, :4], "y": LABELS}, "images of side 4; allowed 8 to 256"),
+        ({"x": GREY[:, :4, :4], "y": LABELS}, "images of side 4; allowed 8 to 512"),
         ({"x": GREY.reshape(36, 64), "y": LABELS}, r"shape \(36, 64\); allowed \(images, side"),
         ({"x": np.stack([GREY] * 5, 3), "y": LABELS}, "1 or 3 channels"),
         ({"x": NAN, "y": LABELS}, "NaN or infinite"),

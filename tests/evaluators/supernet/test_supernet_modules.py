@@ -18,6 +18,7 @@ from archwright.evaluators.supernet.data import scaled
 from archwright.evaluators.supernet.export import compare
 from archwright.evaluators.supernet.extraction import fold, recalibrate
 from archwright.evaluators.supernet.network import area_weights
+from archwright.evaluators.supernet.quantise import CodedBlock
 
 
 @pytest.fixture
@@ -75,10 +76,10 @@ def test_folding_changes_nothing(trained, points, calibration) -> None:
 def test_extraction_copies_and_checks(trained) -> None:
     point = smallest_network(trained.space)
     module = extract(trained.supernet, point)
-    before = trained.supernet.stem.weight.detach().clone()
+    before = trained.supernet.body.stem.weight.detach().clone()
     with torch.no_grad():
-        module.stem.convolution.weight.zero_()
-    assert torch.equal(trained.supernet.stem.weight, before)
+        module.body.stem.convolution.weight.zero_()
+    assert torch.equal(trained.supernet.body.stem.weight, before)
     with pytest.raises(SpaceError, match="width_1 = 5: allowed"):
         extract(trained.supernet, {**point, "width_1": 5})
 
@@ -93,7 +94,7 @@ def test_codes_are_whole_and_sums_exact_at_8_bits(trained, points, calibration) 
             else:
                 assert parameter.abs().max() <= 2**22
         seen: list[torch.Tensor] = []
-        for block in module.blocks:
+        for block in (m for m in module.layers if isinstance(m, CodedBlock)):
             block.register_forward_hook(lambda _m, _i, out, seen=seen: seen.append(out))
         with torch.no_grad():
             logits = module(calibration)

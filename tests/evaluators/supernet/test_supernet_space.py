@@ -69,7 +69,7 @@ def test_layers_follow_one_another(rng: np.random.Generator) -> None:
                     before.out_height,
                 )
             additions = [layer for layer in layers if layer.kind is LayerKind.ELEMENTWISE]
-            residual = [block for block in plan_of(point, shape).blocks if block.residual]
+            residual = [block for block in plan_of(point, shape).blocks if block.shortcut]
             assert [layer.name for layer in additions] == [f"{b.name}.add" for b in residual]
 
 
@@ -99,7 +99,7 @@ def test_the_space_is_wide_at_both_ends() -> None:
     [
         ((2, 8, 10), "2 channels"),
         ((1, 7, 10), "side 7"),
-        ((1, 300, 10), "side 300"),
+        ((1, 600, 10), "side 600"),
         ((1, 8, 1), "1 classes"),
     ],
 )

@@ -101,7 +101,7 @@ def test_damaged_files_are_trained_again(tmp_path, small_space, few_digits, dama
         torch.save({"weights": {"a": torch.ones(1)}}, good.path)
     elif damage == "flip":
         stored = torch.load(good.path, weights_only=True)
-        stored["weights"]["classifier_bias"][0] += 1
+        stored["weights"]["body.classifier.bias"][0] += 1
         torch.save(stored, good.path)
     else:
         good.path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
@@ -128,7 +128,7 @@ def test_infinite_loss_stops_and_keeps_the_last_good_weights(
     def spoil(progress) -> None:
         """After epoch 1, make the stored weights so large that the loss overflows."""
         content = torch.load(tmp_path / "training.pt", weights_only=True)
-        content["weights"]["classifier_weight"].fill_(3e38)
+        content["weights"]["body.classifier.weight"].fill_(3e38)
         content["digest"] = module._hash(content["weights"])
         torch.save(content, tmp_path / "training.pt")
         kept.append(content["weights"])
@@ -146,7 +146,9 @@ def test_another_supernets_weights_are_not_loaded(trained, digits) -> None:
     shape = digits.shape
     with pytest.raises(DataError, match="another supernet's: "):
         load_supernet(trained.checkpoint.path, network_space(shape), shape)
-    with pytest.raises(DataError, match=r"classifier_weight has shape \(10, 8\); here \(4, 8\)"):
+    with pytest.raises(
+        DataError, match=r"body.classifier.weight has shape \(10, 8\); here \(4, 8\)"
+    ):
         load_supernet(trained.checkpoint.path, trained.space, InputShape(1, 8, 4))
 
 

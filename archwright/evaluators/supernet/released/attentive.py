@@ -58,9 +58,7 @@ class AttentiveNASSupernet(ReleasedSupernet):
         storage = attentive_plan(largest, RESOLUTION, classes)
         # The original keeps a projection for every block, used or not.
         blocks = tuple(
-            replace(
-                block, shortcut=Shortcut(projected=(block.in_channels, block.out_channels))
-            )
+            replace(block, shortcut=Shortcut(projected=(block.in_channels, block.out_channels)))
             for block in storage.blocks
         )
         super().__init__(replace(storage, blocks=blocks), transformed=False)
@@ -70,9 +68,7 @@ class AttentiveNASSupernet(ReleasedSupernet):
         return attentive_plan(architecture, resolution, self.classes)
 
 
-def attentive_plan(
-    architecture: Architecture, resolution: int, classes: int = 1000
-) -> NetworkPlan:
+def attentive_plan(architecture: Architecture, resolution: int, classes: int = 1000) -> NetworkPlan:
     """The network of an architecture.
 
     Raises :class:`SpaceError` naming the choice, its position and the allowed values.
@@ -106,7 +102,5 @@ def attentive_plan(
         stem=UnitPlan("stem", 3, widths[0], 3, 2, activation="swish"),
         blocks=tuple(blocks),
         head=(UnitPlan("expand", channels, expanded, activation="swish"),),
-        features=(
-            UnitPlan("mix", expanded, widths[8], activation="swish", normalised=False),
-        ),
+        features=(UnitPlan("mix", expanded, widths[8], activation="swish", normalised=False),),
     )

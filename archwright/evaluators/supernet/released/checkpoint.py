@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from archwright.errors import DataError
 
@@ -83,7 +83,7 @@ def load_released(
             )
         if not bool(torch.isfinite(found[name]).all()):
             raise DataError(f"checkpoint: {name} holds values that are not finite")
-    module.load_state_dict(cast("dict[str, Tensor]", found))
+    module.load_state_dict(found)
 
 
 def _own_name(key: str, block_names: Mapping[int, str]) -> str:

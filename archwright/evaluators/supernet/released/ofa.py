@@ -54,9 +54,7 @@ def ofa_plan(
 
     Raises :class:`SpaceError` naming the choice, its position and the allowed values.
     """
-    depths = checked(
-        architecture, {"ks": [()] * 20, "e": [()] * 20, "d": [DEPTHS] * STAGES}
-    )["d"]
+    depths = checked(architecture, {"ks": [()] * 20, "e": [()] * 20, "d": [DEPTHS] * STAGES})["d"]
     runs = [i % BLOCKS_PER_STAGE < depths[i // BLOCKS_PER_STAGE] for i in range(20)]
     chosen = checked(
         architecture,
@@ -100,9 +98,7 @@ def ofa_plan(
         stem=UnitPlan("stem", 3, wide(STEM_WIDTH), 3, 2, activation="hswish"),
         blocks=tuple(blocks),
         head=(UnitPlan("expand", channels, expanded, activation="hswish"),),
-        features=(
-            UnitPlan("mix", expanded, features, activation="hswish", normalised=False),
-        ),
+        features=(UnitPlan("mix", expanded, features, activation="hswish", normalised=False),),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from archwright.errors import SpaceError, shown
@@ -29,7 +30,9 @@ class ReleasedSupernet(nn.Module, ABC):
     def __init__(self, storage: NetworkPlan, *, transformed: bool) -> None:
         super().__init__()
         self.classes = storage.shape.classes
-        self.body = ElasticBody(storage, transformed=transformed, statistics=True)
+        self.body = ElasticBody(
+            storage, torch.Generator().manual_seed(0), transformed=transformed, statistics=True
+        )
 
     @abstractmethod
     def plan(self, architecture: Architecture, resolution: int = RESOLUTION) -> NetworkPlan:
