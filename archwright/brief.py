@@ -23,6 +23,8 @@ Direction = Literal["maximise", "minimise"]
 Values = Annotated[list[ChoiceValue], Field(min_length=1)]
 
 EMBEDDED_DATA = ("digits",)
+OPENML = "openml:"
+"""Before the name of a data set on openml.org."""
 MOST_OBJECTIVES = 5
 """An exact hypervolume of 500 designs takes 4 ms in five dimensions, 26 s in seven."""
 
@@ -30,9 +32,10 @@ MOST_OBJECTIVES = 5
 class Task(Table):
     """What the network must do: a data set and how it is split.
 
-    ``data`` is "digits" (embedded), or the path of an .npz file or of a folder with
-    one folder of images per class. ``validation`` and ``test`` are shares of all
-    images; ``test`` is not used where the data brings a test split of its own.
+    ``data`` is "digits" (embedded), the path of an .npz file, of a folder with one folder
+    of images per class or of a folder with IDX files, or "openml:NAME". ``validation``
+    and ``test`` are shares of all images; ``test`` is not used where the data brings a
+    test split of its own.
     """
 
     data: str = Field(min_length=1, max_length=4096)
@@ -175,9 +178,14 @@ def load_brief(path: Path) -> Brief:
     return brief.model_copy(update={"task": _resolve(brief.task, path.parent, path.name)})
 
 
+def has_name(data: str) -> bool:
+    """Whether data is found by its name: it is no path."""
+    return data in EMBEDDED_DATA or data.startswith(OPENML)
+
+
 def _resolve(task: Task, folder: Path, source: str) -> Task:
-    """The task with an absolute data path that exists."""
-    if task.data in EMBEDDED_DATA:
+    """The task with an absolute data path that exists, unless its data has a name."""
+    if has_name(task.data):
         return task
     try:
         data = (folder / Path(task.data).expanduser()).resolve()
@@ -187,6 +195,7 @@ def _resolve(task: Task, folder: Path, source: str) -> Task:
     if not there:
         raise BriefError(
             f"{source}: task.data = {shown(task.data)}: no such file or folder; allowed "
-            f"{', '.join(EMBEDDED_DATA)}, a path of an .npz file or of a folder of images"
+            f"{', '.join(EMBEDDED_DATA)}, {OPENML}NAME, a path of an .npz file or of a folder of "
+            "images"
         )
     return task.model_copy(update={"data": str(data)})

@@ -321,7 +321,8 @@ def test_data_that_is_not_there_is_one_line(tmp_path: Path, data: str) -> None:
     message = str(caught.value)
     assert message.startswith("brief.toml: task.data = '")
     assert message.endswith(
-        ": no such file or folder; allowed digits, a path of an .npz file or of a folder of images"
+        ": no such file or folder; allowed digits, openml:NAME, a path of an .npz file or of a "
+        "folder of images"
     )
     assert message.isprintable()
 

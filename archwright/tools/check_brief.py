@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from archwright.border import Table
-from archwright.brief import EMBEDDED_DATA, Brief, parse_brief
+from archwright.brief import Brief, has_name, parse_brief
 from archwright.errors import UserError
 from archwright.evaluators.hardware import hardware_space
 from archwright.evaluators.supernet import load_data, network_space
@@ -57,7 +57,7 @@ def accepted_brief(table: dict[str, Any], desk: Desk) -> Brief:
 
 def _from_here(brief: Brief) -> Brief:
     """The brief of the user at this machine: a data path starts where the user is."""
-    if brief.task.data in EMBEDDED_DATA:
+    if has_name(brief.task.data):
         return brief
     try:
         data = str(Path(brief.task.data).expanduser().absolute())

@@ -1,4 +1,4 @@
-"""Image data: read from what a user has, checked, and split for a search.
+"""Image data: checked, and split for a search.
 
 Images are held as 8-bit grey levels, whatever they were stored as: that is what a
 camera delivers, and it bounds memory. Networks are handed them scaled to 0..1.
@@ -11,24 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from archwright.brief import Task
 from archwright.errors import DataError
-from archwright.evaluators.supernet.plan import LARGEST_CLASSES, InputShape
-from archwright.untrusted import read_image, read_npz
+from archwright.evaluators.supernet.loaders import Images, Labels, Source, read_source
+from archwright.evaluators.supernet.plan import InputShape
+from archwright.untrusted import read_npz
 
-Array = npt.NDArray[Any]
-Images = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
 Split = Literal["train", "validation", "test"]
 
-LARGEST_DATA_PIXELS = 256 * 1024**2
 FEWEST_PER_CLASS = 10
-_CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,162 +110,31 @@ def scaled(images: Images) -> npt.NDArray[np.float32]:
 def load_data(task: Task, seed: int) -> Data:
     """The data that a brief names, checked and split. Raises :class:`DataError`, one line.
 
-    An .npz file holds ``x`` and ``y``, or ``x_train`` and ``y_train`` and optionally
-    ``x_test`` and ``y_test``: square images (images, side, side), with channels last or
-    first where there are any; grey levels 0 to 255, or floats from 0 to 1. A folder
-    holds one folder of images per class, all of the same size.
+    - "digits";
+    - an .npz file with ``x`` and ``y``, or ``x_train`` and ``y_train`` and optionally
+      ``x_test`` and ``y_test``: square images (images, side, side), with channels last or
+      first where there are any; grey levels 0 to 255, or floats from 0 to 1;
+    - a folder with one folder of images per class, all of the same size;
+    - a folder with IDX files by the names of MNIST's, plain or with .gz;
+    - "openml:NAME", a data set of square images on openml.org.
 
     Splits are stratified and drawn from ``seed``. ``task.validation`` and ``task.test``
     are shares of all images; a test split that the data brings is kept as it is.
     """
-    path = Path(task.data)
-    if task.data == "digits":
-        images, labels = _digits()
-        return _checked("digits", images, labels, task, seed)
-    if path.is_dir():
-        images, labels = _folder(path)
-        return _checked(path.name, images, labels, task, seed)
-    if path.suffix != ".npz":
-        raise DataError(f"task.data = {task.data!r}: allowed digits, an .npz file, a folder")
-    return _npz(path, task, seed)
+    return _checked(read_source(task), task, seed)
 
 
-def _digits() -> tuple[Images, Labels]:
-    """scikit-learn's 1,797 handwritten digits, 8x8 pixels with 17 grey levels."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    return _grey_levels(digits.images[:, None] / 16, "digits"), digits.target.astype(np.int64)
-
-
-def _npz(path: Path, task: Task, seed: int) -> Data:
-    arrays = read_npz(path)
-    given = [
-        names
-        for names in (("x_train", "y_train"), ("x_test", "y_test"), ("x", "y"))
-        if all(name in arrays for name in names)
-    ]
-    if given not in (
-        [("x", "y")],
-        [("x_train", "y_train")],
-        [("x_train", "y_train"), ("x_test", "y_test")],
-    ):
-        raise DataError(
-            f"{path}: arrays {', '.join(sorted(arrays)) or 'none'}; allowed x and y, or x_train "
-            "and y_train with or without x_test and y_test"
-        )
-    images = [
-        _grey_levels(_channels_first(arrays[x], f"{path}: {x}"), f"{path}: {x}") for x, _ in given
-    ]
-    labels = [_labels(arrays[y], arrays[x], f"{path}: {y}") for x, y in given]
-    if len({part.shape[1:] for part in images}) > 1:
-        raise DataError(
-            f"{path}: x_test has images of shape {images[1].shape[1:]}, x_train of "
-            f"{images[0].shape[1:]}; they must be the same"
-        )
-    own_test = len(images[1]) if len(images) == 2 else 0
-    return _checked(path.name, np.concatenate(images), np.concatenate(labels), task, seed, own_test)
-
-
-def _folder(path: Path) -> tuple[Images, Labels]:
-    """One folder of images per class, in alphabetical order; RGB if any image is."""
-    classes = sorted(entry for entry in path.iterdir() if entry.is_dir())
-    if len(classes) < 2:
-        raise DataError(f"{path}: {len(classes)} folders; at least 2 (one per class) are needed")
-    images: list[Images] = []
-    labels: list[int] = []
-    pixels = 0
-    for label, folder in enumerate(classes):
-        for file in sorted(entry for entry in folder.iterdir() if entry.is_file()):
-            image = read_image(file)
-            if images and image.shape[:2] != images[0].shape[:2]:
-                raise DataError(
-                    f"{file}: {image.shape[1]} x {image.shape[0]} pixels, the others "
-                    f"{images[0].shape[1]} x {images[0].shape[0]}; all must have the same size"
-                )
-            pixels += image.shape[0] * image.shape[1] * 3
-            _check_pixels(pixels, str(path))
-            images.append(image)
-            labels.append(label)
-    if not images:
-        raise DataError(f"{path}: no images in its folders")
-    if any(image.ndim == 3 for image in images):
-        images = [
-            image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images
-        ]
-    return _channels_first(np.stack(images), str(path)), np.array(labels, dtype=np.int64)
-
-
-def _channels_first(images: Array, source: str) -> Array:
-    """Shape (images, side, side), channels last, first or none, to channels second."""
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.ndim == 4 and images.shape[3] in (1, 3):
-        images = images.transpose(0, 3, 1, 2)
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise DataError(
-            f"{source}: shape {images.shape}; allowed (images, side, side) and the same with "
-            "1 or 3 channels last or second"
-        )
-    if images.shape[2] != images.shape[3]:
-        raise DataError(
-            f"{source}: images of {images.shape[3]} x {images.shape[2]} pixels; they must be square"
-        )
-    return images
-
-
-def _grey_levels(images: Array, source: str) -> Images:
-    """Numbers to 8-bit grey levels: floats up to 1 are scaled, all else is taken as 0..255."""
-    if not (np.issubdtype(images.dtype, np.integer) or np.issubdtype(images.dtype, np.floating)):
-        raise DataError(f"{source}: {images.dtype} values; allowed integers and floats")
-    _check_pixels(images.size, source)
-    if images.size == 0:
-        raise DataError(f"{source}: shape {images.shape}: no images")
-    low, high = images.min(), images.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise DataError(f"{source}: NaN or infinite values")
-    if low < 0 or high > 255:
-        raise DataError(f"{source}: values from {low} to {high}; allowed 0 to 1 or 0 to 255")
-    factor = 255 if np.issubdtype(images.dtype, np.floating) and high <= 1 else 1
-    levels = np.empty(images.shape, dtype=np.uint8)
-    for start in range(0, len(images), _CHUNK):  # in pieces, to bound memory
-        levels[start : start + _CHUNK] = np.rint(images[start : start + _CHUNK] * factor)
-    return levels
-
-
-def _labels(labels: Array, images: Array, source: str) -> Labels:
-    if labels.shape not in ((len(images),), (len(images), 1)):
-        raise DataError(f"{source}: shape {labels.shape}; allowed ({len(images)},), one per image")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{source}: {labels.dtype} values; labels must be integers")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= LARGEST_CLASSES:
-        raise DataError(
-            f"{source}: labels from {low} to {high}; allowed 0 to {LARGEST_CLASSES - 1}"
-        )
-    return labels.reshape(-1).astype(np.int64)
-
-
-def _check_pixels(pixels: int, source: str) -> None:
-    if pixels > LARGEST_DATA_PIXELS:
-        raise DataError(
-            f"{source}: {pixels} values (images x channels x pixels) or more; "
-            f"allowed {LARGEST_DATA_PIXELS}"
-        )
-
-
-def _checked(
-    name: str, images: Images, labels: Labels, task: Task, seed: int, own_test: int = 0
-) -> Data:
+def _checked(source: Source, task: Task, seed: int) -> Data:
     """The data, once its classes are large enough to be split."""
-    total, fitting = len(images), len(images) - own_test
+    labels, own_test = source.labels, source.own_test
+    total, fitting = len(labels), len(labels) - own_test
     classes = int(labels.max()) + 1
     if classes < 2:
-        raise DataError(f"{name}: all images are of one class; at least 2 are needed")
+        raise DataError(f"{source.name}: all images are of one class; at least 2 are needed")
     counts = np.bincount(labels[:fitting], minlength=classes)
     if counts.min() < FEWEST_PER_CLASS:
         raise DataError(
-            f"{name}: class {int(counts.argmin())} has {int(counts.min())} images; "
+            f"{source.name}: class {int(counts.argmin())} has {int(counts.min())} images; "
             f"at least {FEWEST_PER_CLASS} are needed"
         )
     validation = min(0.5, task.validation * total / fitting)
@@ -277,7 +142,13 @@ def _checked(
     train, chosen, test = _stratified(labels[:fitting], shares, np.random.default_rng([seed, 0]))
     if own_test:
         test = np.arange(fitting, total)
-    data = Data(name, np.ascontiguousarray(images), labels, classes, Splits(train, chosen, test))
+    data = Data(
+        source.name,
+        np.ascontiguousarray(source.images),
+        labels,
+        classes,
+        Splits(train, chosen, test),
+    )
     data.shape  # noqa: B018 - checks channels, side and classes
     return data
 
@@ -295,3 +166,6 @@ def _stratified(
         parts[2].append(members[first : first + second])
     train, validation, test = (np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
     return train, validation, test
+
+
+__all__ = ["FEWEST_PER_CLASS", "Data", "Images", "Labels", "Splits", "load_data", "scaled"]

@@ -26,6 +26,15 @@ class Network(nn.Module):
         """What it was built from."""
         return self.body.plan
 
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """What maps images to images, in order; :meth:`finish` takes the last one's output."""
+        return (self.preparation, *self.body.parts)
+
+    def finish(self, x: Tensor) -> Tensor:
+        """From the last part's output to logits."""
+        return self.body.finish(x)
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of shape (batch, classes)."""
         return cast(Tensor, self.body(self.preparation(images)))

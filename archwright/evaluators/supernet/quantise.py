@@ -1,202 +1,84 @@
-"""Networks at a design's bits: weights and activations as whole numbers (codes).
+"""Networks at a design's bits: the module that is measured, and the very same that is exported.
 
-Weights are symmetric with one scale per output channel; activations have one scale per
-tensor, fixed on training images; ReLU outputs are unsigned. Sums are taken over codes
-and then divided, rounded and clamped to the next tensor's codes, as integer hardware
-does it (Jacob et al., arXiv 1712.05877). Every sum is taken over 8-bit halves (16-bit codes
-are two bytes), is a whole number below 2**24 and so exact in float32: in any order of
-addition, in any runtime, the same.
-
-All of it is plain operations on float tensors, which ONNX carries. Scales are applied
-by division: onnxruntime would merge a multiplication into the convolution's weights,
-which would no longer be whole numbers.
+Made from a recalibrated network layer by layer: real values of training images go
+through the layers once, each tensor's range becomes its scale, and the layer is coded
+(:mod:`.codes`). 4 bits are those of the weights; activations have 8 then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from archwright.evaluators.supernet.codes import (
+    Coded,
+    CodedBlock,
+    CodedConvolution,
+    CodedPooling,
+    CodedSqueeze,
+    activation_bits,
+    coded_weights,
+    scale_of,
+    sum_unit,
+    sums_of,
+)
 from archwright.evaluators.supernet.extraction import Network, extract, fold, recalibrate
-from archwright.evaluators.supernet.modules import Block, ShortcutPath, SqueezeExcite, Unit
-from archwright.evaluators.supernet.network import Supernet
-from archwright.evaluators.supernet.plan import Activation
+from archwright.evaluators.supernet.modules import (
+    Block,
+    ShortcutPath,
+    SqueezeExcite,
+    Unit,
+    channels_last,
+)
+from archwright.evaluators.supernet.network import Preparation, Supernet
 from archwright.space import Point
 
 
-class Coded(nn.Module):
-    """Divide, round and clamp to codes; ``divisor`` is a number or one per channel."""
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """How far a network is coded: its last coded part, and the real output of that part
+    for the calibration images with its scale."""
 
-    divisor: Tensor
+    part: nn.Module
+    output: Tensor
+    scale: Tensor
 
-    def __init__(self, divisor: Tensor, bits: int, *, signed: bool) -> None:
+
+class CodedPreparation(nn.Module):
+    """Images in 0..1 to codes."""
+
+    def __init__(self, preparation: Preparation, scale: Tensor, bits: int) -> None:
         super().__init__()
-        self.register_buffer("divisor", divisor)
-        self.low = -(2 ** (bits - 1)) if signed else 0
-        self.high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+        self.preparation = preparation
+        self.coded = Coded(scale, activation_bits(bits), signed=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Codes of ``x``, as floats."""
-        return torch.clamp(torch.round(x / self.divisor), self.low, self.high)
-
-
-class CodedConvolution(nn.Module):
-    """A convolution over codes. The clamp at 0 is also its ReLU, where it has one.
-
-    Other activations are computed on real values in between, in single operations that
-    every runtime rounds alike; swish's exponential may differ in the last bit.
-    """
-
-    real_divisor: Tensor
-
-    def __init__(
-        self,
-        original: nn.Conv2d,
-        activation: Activation | None,
-        in_scale: Tensor,
-        out_scale: Tensor,
-        bits: int,
-    ) -> None:
-        super().__init__()
-        weight, bias, scale = _coded_weights(original.weight, original.bias, in_scale, bits)
-        self.weight = nn.Parameter(weight, requires_grad=False)
-        self.bias = nn.Parameter(bias, requires_grad=False)
-        self.stride = original.stride[0]
-        self.groups = original.groups
-        self.bits = bits
-        self.activation = activation
-        real = (1 / (scale * in_scale)).view(1, -1, 1, 1) / _sum_unit(bits)
-        linear = activation in (None, "relu")
-        if not linear:
-            self.register_buffer("real_divisor", real)
-        divisor = real * out_scale if linear else out_scale
-        self.coded = Coded(divisor, activation_bits(bits), signed=activation != "relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Codes to codes."""
-        sums = _sums(self._convolve, x, self.weight, self.bias.view(1, -1, 1, 1), self.bits)
-        if self.activation == "hswish":
-            real = sums / self.real_divisor
-            sums = real * torch.clamp(real + 3, 0, 6) / 6
-        elif self.activation == "swish":
-            sums = functional.silu(sums / self.real_divisor)
-        return cast(Tensor, self.coded(sums))
-
-    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        padding = weight.shape[-1] // 2
-        return functional.conv2d(x, weight, None, self.stride, padding, groups=self.groups)
-
-
-class CodedSqueeze(nn.Module):
-    """Squeeze-excite over codes; what it scales keeps its scale."""
-
-    gate_divisor: Tensor
-
-    def __init__(self, original: SqueezeExcite, x: Tensor, scale: Tensor, bits: int) -> None:
-        super().__init__()
-        pooled = x.mean((2, 3), keepdim=True)
-        pooled_scale = _scale(pooled, bits, signed=True)
-        pixels = x.shape[2] * x.shape[3]
-        self.pooled = Coded(pooled_scale / scale * pixels, activation_bits(bits), signed=True)
-        hidden = functional.relu(original.reduce(pooled))
-        hidden_scale = _scale(hidden, bits, signed=False)
-        self.reduce = CodedConvolution(original.reduce, "relu", pooled_scale, hidden_scale, bits)
-        gate = original.expand(hidden)
-        gate_scale = _scale(gate, bits, signed=True)
-        self.expand = CodedConvolution(original.expand, None, hidden_scale, gate_scale, bits)
-        self.register_buffer("gate_divisor", 1 / gate_scale)
-        signed = bool((x < 0).any())
-        self.scaled = Coded(torch.ones(()), activation_bits(bits), signed=signed)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Codes to codes."""
-        hidden = self.reduce(self.pooled(x.sum((2, 3), keepdim=True)))
-        gate = torch.clamp(self.expand(hidden) / self.gate_divisor + 3, 0, 6) / 6
-        return cast(Tensor, self.scaled(x * gate))
-
-
-class CodedBlock(nn.Module):
-    """A block over codes; both inputs of its addition are brought to the sum's scale."""
-
-    in_divisor: Tensor
-    branch_divisor: Tensor
-
-    def __init__(self, units: list[nn.Module]) -> None:
-        super().__init__()
-        self.units = nn.ModuleList(units)
-        self.shortcut: nn.Module | None = None
-        self.sum: Coded | None = None
-
-    def add(
-        self,
-        shortcut: nn.Module,
-        in_scale: Tensor,
-        branch_scale: Tensor,
-        out_scale: Tensor,
-        bits: int,
-    ) -> None:
-        """Make the block residual."""
-        self.shortcut = shortcut
-        self.register_buffer("in_divisor", out_scale / in_scale)
-        self.register_buffer("branch_divisor", out_scale / branch_scale)
-        self.sum = Coded(torch.ones(()), activation_bits(bits), signed=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Codes to codes."""
-        y = x
-        for unit in self.units:
-            y = unit(y)
-        if self.sum is None or self.shortcut is None:
-            return y
-        return cast(Tensor, self.sum(self.shortcut(x) / self.in_divisor + y / self.branch_divisor))
-
-
-class CodedPooling(nn.Module):
-    """Average pooling of 2 x 2 over codes."""
-
-    def __init__(self, bits: int) -> None:
-        super().__init__()
-        self.coded = Coded(torch.ones(()), activation_bits(bits), signed=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Codes to codes of the same scale."""
-        pooled = functional.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
-        return cast(Tensor, self.coded(pooled))
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, channels, side, side) to (batch, channels, resolution, resolution)."""
+        return cast(Tensor, self.coded(self.preparation(images)))
 
 
 class QuantisedNetwork(nn.Module):
     """A network at its design's bits: images in 0..1 to logits.
 
-    Its parameters are the codes of weights and biases; scales are buffers.
-    ``images`` (training images) set the scales of the activations. 4 bits are those of
-    the weights; activations have 8 then.
+    Its parameters are the codes of weights and biases; scales are buffers. ``codings``
+    are those of the network's parts, in order.
     """
 
     logit_divisor: Tensor
 
-    def __init__(self, network: Network, images: Tensor) -> None:
+    def __init__(self, network: Network, codings: Sequence[Coding]) -> None:
         super().__init__()
         bits, body = network.plan.bits, network.body
-        self.preparation = network.preparation
-        # The real values go through the layers once; each tensor's range becomes its scale.
-        x = self.preparation(images)
-        scale = _scale(x, bits, signed=True)
-        self.entry = Coded(scale, activation_bits(bits), signed=True)
-        layers: list[nn.Module] = []
-        for part in (body.stem, *body.blocks, *body.head):
-            if isinstance(part, Block):
-                coded, x, scale = _coded_block(part, x, scale, bits)
-            else:
-                coded, x, scale = _coded_unit(cast(Unit, part), x, scale, bits)
-            layers.append(coded)
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.ModuleList(coding.part for coding in codings)
+        x, scale = codings[-1].output, codings[-1].scale
         pixels = x.shape[2] * x.shape[3]
         x = x.mean((2, 3), keepdim=True)
-        pooled_scale = _scale(x, bits, signed=True)
+        pooled_scale = scale_of(x, bits, signed=True)
         self.pooled = Coded(pooled_scale / scale * pixels, activation_bits(bits), signed=True)
         scale = pooled_scale
         features: list[nn.Module] = []
@@ -205,17 +87,28 @@ class QuantisedNetwork(nn.Module):
             features.append(coded)
         self.features = nn.Sequential(*features)
         linear = body.classifier
-        weight, bias, scales = _coded_weights(linear.weight, linear.bias, scale, bits)
+        weight, bias, scales = coded_weights(linear.weight, linear.bias, scale, bits)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias, requires_grad=False)
         self.bits = bits
-        self.register_buffer("logit_divisor", 1 / (scales * scale) / _sum_unit(bits))
+        self.register_buffer("logit_divisor", 1 / (scales * scale) / sum_unit(bits))
+
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """What maps images to codes, in order; :meth:`finish` takes the last one's output."""
+        return tuple(self.layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of shape (batch, classes)."""
-        x = self.layers(self.entry(self.preparation(images)))
+        x = images
+        for layer in self.layers:
+            x = layer(x)
+        return self.finish(x)
+
+    def finish(self, x: Tensor) -> Tensor:
+        """From the last part's output to logits."""
         x = self.features(self.pooled(x.sum((2, 3), keepdim=True))).flatten(1)
-        sums = _sums(functional.linear, x, self.weight, self.bias, self.bits)
+        sums = sums_of(functional.linear, x, self.weight, self.bias, self.bits)
         return sums / self.logit_divisor
 
 
@@ -235,12 +128,28 @@ def prepare(supernet: Supernet, network: Point, images: Tensor) -> QuantisedNetw
 def quantised(module: Network, images: Tensor) -> QuantisedNetwork:
     """A recalibrated network at its bits; its batch norms are folded in place."""
     fold(module)
-    return QuantisedNetwork(module, images).eval()
+    bits = module.plan.bits
+    codings = [coded_preparation(module.preparation, images, bits)]
+    for part in module.body.parts:
+        codings.append(coded_part(part, codings[-1], bits))
+    return QuantisedNetwork(module, codings).eval()
 
 
-def activation_bits(bits: int) -> int:
-    """Bits of activations in a network whose weights have ``bits``: at least 8."""
-    return max(bits, 8)
+def coded_preparation(preparation: Preparation, images: Tensor, bits: int) -> Coding:
+    """The first part over codes."""
+    x = preparation(images)
+    scale = scale_of(x, bits, signed=True)
+    return Coding(CodedPreparation(preparation, scale, bits), x, scale)
+
+
+def coded_part(part: nn.Module, before: Coding, bits: int) -> Coding:
+    """A folded unit or block over codes, behind the part that ``before`` is about."""
+    x, scale = before.output, before.scale
+    if isinstance(part, Block):
+        coded, x, scale = _coded_block(part, x, scale, bits)
+    else:
+        coded, x, scale = _coded_unit(cast(Unit, part), x, scale, bits)
+    return Coding(coded, channels_last(x), scale)
 
 
 def _coded_unit(
@@ -249,7 +158,7 @@ def _coded_unit(
     """The unit over codes, its real output for ``x``, and that output's scale."""
     activation = unit.plan.activation
     y = unit.activated(x)
-    out_scale = _scale(y, bits, signed=activation != "relu")
+    out_scale = scale_of(y, bits, signed=activation != "relu")
     coded = CodedConvolution(unit.convolution, activation, scale, out_scale, bits)
     if not unit.plan.squeeze:
         return coded, y, out_scale
@@ -271,7 +180,7 @@ def _coded_block(
         return result, y, y_scale
     shortcut, around, around_scale = _coded_shortcut(block.shortcut, x, scale, bits)
     total = around + y
-    total_scale = _scale(total, bits, signed=True)
+    total_scale = scale_of(total, bits, signed=True)
     result.add(shortcut, around_scale, y_scale, total_scale, bits)
     return result, total, total_scale
 
@@ -283,64 +192,7 @@ def _coded_shortcut(
     around = path(x)
     parts: list[nn.Module] = [CodedPooling(bits)] if path.pooled else []
     if isinstance(path.projection, nn.Conv2d):
-        out_scale = _scale(around, bits, signed=True)
+        out_scale = scale_of(around, bits, signed=True)
         parts.append(CodedConvolution(path.projection, None, scale, out_scale, bits))
         scale = out_scale
     return nn.Sequential(*parts), around, scale
-
-
-def _sums(
-    operation: Callable[[Tensor, Tensor], Tensor],
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    bits: int,
-) -> Tensor:
-    """What ``operation`` sums up over codes, plus the bias, in units of ``_sum_unit``.
-
-    Exact at 8 bits. At 16 bits the four products of bytes are exact, and what is left
-    are additions element by element, which every runtime does alike.
-    """
-    if bits <= 8:
-        return operation(x, weight) + bias
-    (x_high, x_low), (high, low) = _bytes(x), _bytes(weight)
-    middle = operation(x_high, low) + operation(x_low, high)
-    return operation(x_high, high) / 2**-8 + middle + operation(x_low, low) / 2**8 + bias / 2**8
-
-
-def _sum_unit(bits: int) -> int:
-    """What 1 in the result of :func:`_sums` stands for."""
-    return 1 if bits <= 8 else 2**8
-
-
-def _bytes(codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes as 256 x high + low, with low from 0 to 255."""
-    high = torch.floor(codes / 2**8)
-    return high, codes - high * 2**8
-
-
-def _scale(x: Tensor, bits: int, *, signed: bool) -> Tensor:
-    """The real value of one code, so that the largest magnitude has the largest code."""
-    levels = activation_bits(bits)
-    steps = 2 ** (levels - 1) - 1 if signed else 2**levels - 1
-    largest = x.abs().max()
-    positive = torch.where(largest > 0, largest, torch.ones(()))
-    return cast(Tensor, positive / steps)
-
-
-def _coded_weights(
-    weight: Tensor, bias: Tensor | None, in_scale: Tensor, bits: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes of weights and biases, and one scale per output channel.
-
-    A bias is a code of the sums, with the scale of weight times input. Where the weights
-    of a channel are tiny beside its bias, their scale is raised so that the bias's code
-    stays within 2**22 at 8 bits, a quarter of what an exact sum may reach (2**38 at 16).
-    """
-    if bias is None:
-        bias = torch.zeros(len(weight))
-    largest = weight.flatten(1).abs().amax(1) / (2 ** (bits - 1) - 1)
-    scale = torch.maximum(largest, bias.abs() / in_scale / 2 ** (2 * activation_bits(bits) + 6))
-    scale = torch.where(scale > 0, scale, torch.ones(()))
-    shape = (-1,) + (1,) * (weight.ndim - 1)
-    return torch.round(weight / scale.view(shape)), torch.round(bias / (scale * in_scale)), scale

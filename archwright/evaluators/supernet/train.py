@@ -1,66 +1,42 @@
-"""Training a supernet: sandwich rule and in-place distillation (BigNAS, arXiv 2003.11142).
+"""Training a supernet by a recipe, with checkpoints, and the cache of trained supernets.
 
-Each step trains the largest network on the labels, and the smallest and a few random
-ones on the largest one's answers. A checkpoint is written after every epoch; what an
-epoch draws at random depends on (seed, epoch) alone, so a resumed training ends in the
-same weights as an uninterrupted one.
+A checkpoint is written after every epoch; what an epoch draws at random depends on
+(seed, epoch) alone, so a training that is resumed on a CPU ends in the same weights as an
+uninterrupted one. (On CUDA some sums have no fixed order.)
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from archwright.errors import DataError, MeasurementFailed, UntrustedFileError
-from archwright.evaluators.supernet.data import Data, scaled
+from archwright.evaluators.supernet.augmentation import augmented
+from archwright.evaluators.supernet.checkpoints import (
+    Checkpoint,
+    load_weights,
+    restore,
+    verified,
+    write,
+)
+from archwright.evaluators.supernet.data import Data, Images, Labels, scaled
 from archwright.evaluators.supernet.network import Supernet, largest_network, smallest_network
 from archwright.evaluators.supernet.plan import InputShape
-from archwright.space import Space
-from archwright.untrusted import read_checkpoint
+from archwright.evaluators.supernet.recipe import TRAINER_VERSION, Recipe, digest_of
+from archwright.evaluators.supernet.sampling import Sampler, space_at
+from archwright.evaluators.supernet.step import Stepper
+from archwright.space import Point, Space
 
-TRAINER_VERSION = "2"
-"""Part of every cache key: raise it when the same recipe would give other weights."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a supernet is trained.
-
-    ``threads`` is part of it, because sums depend on their order; layers of this size
-    are slower on two than on one, and far slower when the machine is busy.
-    """
-
-    epochs: int = 30
-    seed: int = 0
-    batch_size: int = 32
-    learning_rate: float = 2e-2
-    weight_decay: float = 1e-2
-    random_networks: int = 2
-    warm_up: float = 0.05
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 0 or (name in ("epochs", "batch_size", "threads") and value < 1):
-                raise DataError(f"recipe: {name} = {value}: too small")
-
-    @property
-    def digest(self) -> str:
-        """Hash over all settings: 16 hex digits."""
-        return _digest(asdict(self))
+LARGEST_GRADIENT = 5.0
+"""Gradients are scaled down to this norm: a wild batch must not undo many steps."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +50,6 @@ class TrainingProgress:
     seconds_left: float
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trained supernet: its file, and a hash over its weights."""
-
-    path: Path
-    digest: str
-
-
 Report = Callable[[TrainingProgress], None]
 
 
@@ -90,29 +58,34 @@ def train_supernet(
 ) -> Path:
     """Train, or go on where ``folder`` holds a training; the path of the finished supernet.
 
-    Raises :class:`MeasurementFailed` when the loss is not finite; the checkpoint of the
-    last good epoch is kept.
+    Raises :class:`MeasurementFailed` when the loss or the gradient is not finite; the
+    checkpoint of the last good epoch is kept.
     """
+    recipe = resolved(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     partial, finished = folder / "training.pt", folder / "supernet.pt"
     images, labels = data.images[data.splits.train], data.labels[data.splits.train]
     supernet = new_supernet(space, data.shape, recipe.seed)
     levels = images.astype(np.float64).mean((0, 2, 3)), images.std((0, 2, 3), dtype=np.float64)
     supernet.normalise_by(*(torch.from_numpy(np.maximum(level, 1e-3)) for level in levels))
+    if recipe.device == "cuda":
+        supernet.to("cuda", memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(
         supernet.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    first = _restore(partial, supernet, optimiser)
+    first = restore(partial, supernet, optimiser)
     started = time.monotonic()
-    with _threads(recipe.threads):
+    with (
+        _threads(recipe.threads),
+        Stepper(recipe, supernet, largest_network(space), recipe.device) as stepper,
+    ):
         for epoch in range(first, recipe.epochs):
-            loss = _train_epoch(recipe, epoch, supernet, optimiser, images, labels)
-            state = {"epoch": epoch + 1, "optimiser": optimiser.state_dict()}
-            _write(partial, supernet, state)
+            loss = _train_epoch(recipe, epoch, supernet, stepper, optimiser, images, labels)
+            write(partial, supernet, {"epoch": epoch + 1, "optimiser": optimiser.state_dict()})
             seconds = time.monotonic() - started
             left = seconds / (epoch + 1 - first) * (recipe.epochs - epoch - 1)
             progress(TrainingProgress(epoch + 1, recipe.epochs, loss, seconds, left))
-    _write(finished, supernet, {})
+    write(finished, supernet, {})
     partial.unlink(missing_ok=True)
     return finished
 
@@ -127,16 +100,25 @@ def cached_supernet(
     """
     from filelock import FileLock
 
+    recipe = resolved(recipe)
     choices = [(choice.name, choice.values) for choice in space.choices]
-    key = _digest([TRAINER_VERSION, recipe.digest, space.name, choices, data.digest])
+    key = digest_of([TRAINER_VERSION, recipe.digest, space.name, choices, data.digest])
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{key}.lock"):
         path = cache / key / "supernet.pt"
         try:
-            return Checkpoint(path, _verified(path)["digest"])
+            return Checkpoint(path, verified(path)["digest"])
         except (DataError, UntrustedFileError):
             train_supernet(recipe, space, data, cache / key, progress)
-            return Checkpoint(path, _verified(path)["digest"])
+            return Checkpoint(path, verified(path)["digest"])
+
+
+def resolved(recipe: Recipe) -> Recipe:
+    """The recipe with the device that it is trained on. Raises :class:`DataError`."""
+    cuda = recipe.device != "cpu" and torch.cuda.is_available()
+    if recipe.device == "cuda" and not cuda:
+        raise DataError("recipe: device = 'cuda': there is none here; allowed auto, cpu")
+    return replace(recipe, device="cuda" if cuda else "cpu")
 
 
 def new_supernet(space: Space, shape: InputShape, seed: int) -> Supernet:
@@ -146,9 +128,9 @@ def new_supernet(space: Space, shape: InputShape, seed: int) -> Supernet:
 
 def load_supernet(path: Path, space: Space, shape: InputShape) -> Supernet:
     """The trained supernet in ``path``. Raises :class:`DataError` when it is another's."""
-    weights = _verified(path)["weights"]
+    weights = verified(path)["weights"]
     supernet = new_supernet(space, shape, 0)
-    _load_weights(path, supernet, weights)
+    load_weights(path, supernet, weights)
     return supernet.eval()
 
 
@@ -156,51 +138,57 @@ def _train_epoch(
     recipe: Recipe,
     epoch: int,
     supernet: Supernet,
+    stepper: Stepper,
     optimiser: torch.optim.Optimizer,
-    images: np.ndarray[Any, np.dtype[np.uint8]],
-    labels: np.ndarray[Any, np.dtype[np.int64]],
+    images: Images,
+    labels: Labels,
 ) -> float:
     """One pass over the images; the mean loss of the largest network."""
     rng = np.random.default_rng([recipe.seed, epoch])
-    space = supernet.space
-    largest, smallest = largest_network(space), smallest_network(space)
-    steps = max(1, len(images) // recipe.batch_size)
+    space = space_at(recipe, supernet.space, epoch)
+    sampler = Sampler(recipe, space, supernet.plan, rng)
+    largest = largest_network(supernet.space)
+    fixed = [] if recipe.method == "progressive" else [smallest_network(space)]
+    size = min(recipe.batch_size, len(images))
+    steps = len(images) // size
     order = rng.permutation(len(images))
     total = 0.0
     for step in range(steps):
-        chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        batch = torch.from_numpy(scaled(_shifted(images[chosen], rng)))
-        answers = torch.from_numpy(labels[chosen])
+        chosen = order[step * size : (step + 1) * size]
+        batch = _on(recipe.device, torch.from_numpy(scaled(augmented(recipe, images[chosen], rng))))
+        answers = _on(recipe.device, torch.from_numpy(labels[chosen]))
+
+        def loss_of(network: Point, batch: Tensor = batch, answers: Tensor = answers) -> float:
+            return stepper.loss_on(batch, answers, network)
+
+        networks = [*fixed, *sampler.draw(rng, loss_of)]
+        others = [network for network in networks if not _alike(network, largest)]
         _set_rate(optimiser, recipe, epoch + step / steps)
         optimiser.zero_grad(set_to_none=True)
-        logits = supernet(batch, largest)
-        loss = functional.cross_entropy(logits, answers)
-        if not math.isfinite(loss.item()):
-            raise MeasurementFailed(
-                f"supernet training: the loss is {loss.item()} at epoch {epoch + 1}, step "
-                f"{step + 1}; the weights after epoch {epoch} are kept"
-            )
-        torch.autograd.backward(loss)
-        teacher = logits.detach().softmax(1)
-        for network in (smallest, *space.decode(space.sample(rng, recipe.random_networks))):
-            torch.autograd.backward(functional.cross_entropy(supernet(batch, network), teacher))
-        torch.nn.utils.clip_grad_norm_(supernet.parameters(), 5.0)
+        loss, losses = stepper.add_gradients(batch, answers, others)
+        norm = float(torch.nn.utils.clip_grad_norm_(supernet.parameters(), LARGEST_GRADIENT))
+        for what, value in (("loss", losses), ("gradient", norm)):
+            if not math.isfinite(value):
+                raise MeasurementFailed(
+                    f"supernet training: the {what} is {value} at epoch {epoch + 1}, step "
+                    f"{step + 1}; the weights after epoch {epoch} are kept"
+                )
         optimiser.step()
-        total += loss.item()
+        total += loss
     return total / steps
 
 
-def _shifted(
-    images: np.ndarray[Any, np.dtype[np.uint8]], rng: np.random.Generator
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Each image moved by up to an eighth of its side, its edge repeated behind it."""
-    count, _, side, _ = images.shape
-    reach = side // 8
-    moves = rng.integers(-reach, reach + 1, size=(2, count, 1))
-    rows, columns = np.clip(np.arange(side) + moves, 0, side - 1)
-    return images[
-        np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]
-    ].transpose(0, 3, 1, 2)
+def _alike(network: Point, other: Point) -> bool:
+    """Whether they train the same weights in the same way: bits do not matter here."""
+    return all(network[name] == value for name, value in other.items() if name != "bits")
+
+
+def _on(device: str, tensor: Tensor) -> Tensor:
+    if device == "cpu":
+        return tensor
+    if tensor.ndim == 4:
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+    return tensor.to(device, non_blocking=True)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, epoch: float) -> None:
@@ -212,70 +200,6 @@ def _set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, epoch: float) ->
         group["lr"] = recipe.learning_rate * cosine * rise
 
 
-def _write(path: Path, supernet: Supernet, state: dict[str, Any]) -> None:
-    """Write weights and ``state``, whole or not at all."""
-    weights = supernet.state_dict()
-    content = {"version": TRAINER_VERSION, "weights": weights, "digest": _hash(weights), **state}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _verified(path: Path) -> dict[str, Any]:
-    """A checkpoint whose weights are those that were written."""
-    content = read_checkpoint(path)
-    weights = content.get("weights")
-    if content.get("version") != TRAINER_VERSION or not isinstance(weights, dict):
-        raise DataError(f"{path}: not a supernet of trainer version {TRAINER_VERSION}")
-    if not all(isinstance(value, Tensor) for value in weights.values()):
-        raise DataError(f"{path}: weights that are not tensors")
-    if content.get("digest") != _hash(weights):
-        raise DataError(f"{path}: the weights are not those that were written")
-    return content
-
-
-def _restore(path: Path, supernet: Supernet, optimiser: torch.optim.Optimizer) -> int:
-    """Go back to the checkpoint in ``path``; how many epochs are done (0 without a good one)."""
-    try:
-        content = _verified(path)
-        _load_weights(path, supernet, content["weights"])
-        optimiser.load_state_dict(content["optimiser"])
-        return int(content["epoch"])
-    except (DataError, UntrustedFileError, KeyError, ValueError):
-        return 0
-
-
-def _load_weights(path: Path, supernet: Supernet, weights: dict[str, Tensor]) -> None:
-    """Load all weights, or none and a line that says what does not fit."""
-    own = supernet.state_dict()
-    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-    if missing or extra:
-        raise DataError(f"{path}: another supernet's: lacks {missing[:3]}, has besides {extra[:3]}")
-    for name, tensor in own.items():
-        if tensor.shape != weights[name].shape:
-            raise DataError(
-                f"{path}: another supernet's: {name} has shape {tuple(weights[name].shape)}; "
-                f"here {tuple(tensor.shape)}"
-            )
-    supernet.load_state_dict(weights)
-
-
-def _hash(weights: dict[str, Tensor]) -> str:
-    """Hash over names, shapes and values: 16 hex digits."""
-    hashed = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        hashed.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        hashed.update(tensor.detach().contiguous().numpy().tobytes())
-    return hashed.hexdigest()[:16]
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     """Use ``count`` threads, and afterwards as many as before."""
@@ -285,3 +209,16 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+__all__ = [
+    "TRAINER_VERSION",
+    "Checkpoint",
+    "Recipe",
+    "TrainingProgress",
+    "cached_supernet",
+    "load_supernet",
+    "new_supernet",
+    "resolved",
+    "train_supernet",
+]

@@ -9,7 +9,7 @@ from PIL import Image
 from archwright.brief import Task
 from archwright.errors import DataError
 from archwright.evaluators.supernet import data as module
-from archwright.evaluators.supernet import load_data
+from archwright.evaluators.supernet import load_data, loaders
 from archwright.evaluators.supernet.data import Data, Splits
 
 LABELS = np.repeat(np.arange(3), 12)
@@ -136,7 +136,7 @@ def test_bad_npz_gives_one_line(tmp_path: Path, arrays, message: str) -> None:
 
 
 def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LARGEST_DATA_PIXELS", 36 * 64 - 1)
+    monkeypatch.setattr(loaders, "LARGEST_DATA_PIXELS", 36 * 64 - 1)
     with pytest.raises(DataError, match="2304 values"):
         load(tmp_path, x=GREY, y=LABELS)
 

@@ -12,14 +12,15 @@ from archwright.errors import DataError, MeasurementFailed
 from archwright.evaluators.supernet import (
     InputShape,
     Recipe,
+    augmentation,
     cached_supernet,
+    checkpoints,
     load_supernet,
     network_space,
     train_supernet,
 )
-from archwright.evaluators.supernet import train as module
 
-RECIPE = Recipe(epochs=3, batch_size=64, random_networks=1)
+RECIPE = Recipe(epochs=3, batch_size=64, random_networks=1, device="cpu")
 
 
 class Killed(BaseException):
@@ -27,7 +28,7 @@ class Killed(BaseException):
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = module._verified(path)["weights"]
+    weights: dict[str, torch.Tensor] = checkpoints.verified(path)["weights"]
     return weights
 
 
@@ -35,19 +36,30 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_resumed_training_ends_in_the_same_weights(tmp_path, small_space, few_digits) -> None:
-    straight = train_supernet(RECIPE, small_space, few_digits, tmp_path / "a", lambda _: None)
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        RECIPE,
+        replace(RECIPE, method="alpha", sampler="attentive", workers=2, flip=True),
+        replace(RECIPE, method="progressive", sampler="complexity", mixed_precision=True),
+    ],
+    ids=lambda recipe: recipe.method,
+)
+def test_resumed_training_ends_in_the_same_weights(
+    tmp_path, small_space, few_digits, recipe
+) -> None:
+    straight = train_supernet(recipe, small_space, few_digits, tmp_path / "a", lambda _: None)
 
     def kill(progress) -> None:
         if progress.epoch == 2:
             raise Killed
 
     with pytest.raises(Killed):
-        train_supernet(RECIPE, small_space, few_digits, tmp_path / "b", kill)
+        train_supernet(recipe, small_space, few_digits, tmp_path / "b", kill)
     assert not (tmp_path / "b" / "supernet.pt").exists()
     epochs: list[int] = []
     resumed = train_supernet(
-        RECIPE, small_space, few_digits, tmp_path / "b", lambda p: epochs.append(p.epoch)
+        recipe, small_space, few_digits, tmp_path / "b", lambda p: epochs.append(p.epoch)
     )
     assert epochs == [3]
     assert same(weights_of(straight), weights_of(resumed))
@@ -129,7 +141,7 @@ def test_infinite_loss_stops_and_keeps_the_last_good_weights(
         """After epoch 1, make the stored weights so large that the loss overflows."""
         content = torch.load(tmp_path / "training.pt", weights_only=True)
         content["weights"]["body.classifier.weight"].fill_(3e38)
-        content["digest"] = module._hash(content["weights"])
+        content["digest"] = checkpoints.hashed(content["weights"])
         torch.save(content, tmp_path / "training.pt")
         kept.append(content["weights"])
         raise Killed
@@ -152,15 +164,68 @@ def test_another_supernets_weights_are_not_loaded(trained, digits) -> None:
         load_supernet(trained.checkpoint.path, trained.space, InputShape(1, 8, 4))
 
 
-def test_bad_recipe() -> None:
-    with pytest.raises(DataError, match="epochs = 0"):
-        Recipe(epochs=0)
-    assert Recipe().digest != Recipe(seed=1).digest
+def test_a_device_that_is_not_there_is_one_line(tmp_path, small_space, few_digits) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(DataError, match="device = 'cuda': there is none here; allowed auto, cpu"):
+        train_supernet(replace(RECIPE, device="cuda"), small_space, few_digits, tmp_path, print)
+
+
+def test_the_number_of_workers_changes_neither_weights_nor_key(
+    tmp_path, small_space, few_digits
+) -> None:
+    recipe = replace(RECIPE, epochs=1, random_networks=3)
+    several = replace(recipe, workers=3)
+    one, three = (
+        weights_of(train_supernet(r, small_space, few_digits, tmp_path / str(r.workers), print))
+        for r in (recipe, several)
+    )
+    assert same(one, three)
+    assert recipe.digest == several.digest
+
+
+def test_each_setting_changes_the_weights(tmp_path, small_space, few_digits) -> None:
+    splits = replace(few_digits.splits, train=few_digits.splits.train[:64])
+    data = replace(few_digits, splits=splits)
+    base = replace(RECIPE, epochs=2, batch_size=32)
+    recipes = [
+        base,
+        replace(base, method="alpha"),
+        replace(base, method="progressive"),
+        replace(base, sampler="complexity"),
+        replace(base, sampler="attentive", attention="best"),
+        replace(base, sampler="attentive", attention="worst"),
+        replace(base, mixed_precision=True),
+        replace(base, label_smoothing=0.1),
+        replace(base, shift=0.0),
+        replace(base, flip=True),
+    ]
+    biases = [
+        weights_of(train_supernet(recipe, small_space, data, tmp_path / str(index), print))[
+            "body.classifier.bias"
+        ]
+        for index, recipe in enumerate(recipes)
+    ]
+    assert all(torch.isfinite(bias).all() for bias in biases)
+    assert not any(torch.equal(a, b) for i, a in enumerate(biases) for b in biases[:i])
+
+
+def test_a_space_of_one_network_is_plain_training(tmp_path, small_space, few_digits) -> None:
+    """What is equal to the largest network has nothing to learn from it."""
+    alone = small_space.restrict({c.name: c.values[-1:] for c in small_space.choices})
+    recipe = replace(RECIPE, epochs=1)
+    paths = [
+        train_supernet(
+            replace(recipe, random_networks=n), alone, few_digits, tmp_path / str(n), print
+        )
+        for n in (0, 4)
+    ]
+    assert same(*map(weights_of, paths))
 
 
 def test_images_move_without_changing(digits) -> None:
     images = digits.images[:50]
-    moved = module._shifted(images, np.random.default_rng(0))
+    moved = augmentation.shifted(images, np.random.default_rng(0), 1 / 8)
     assert moved.shape == images.shape
     inner = images[:, :, 1:-1, 1:-1]
     shifts = 0
@@ -174,6 +239,16 @@ def test_images_move_without_changing(digits) -> None:
         assert positions
         shifts += not np.array_equal(before, after)
     assert shifts > 25
+
+
+def test_images_are_mirrored_or_not(digits) -> None:
+    images = digits.images[:50]
+    flipped = augmentation.flipped(images, np.random.default_rng(0))
+    kept = [np.array_equal(a, b) for a, b in zip(flipped, images, strict=True)]
+    mirrored = [np.array_equal(a, b[..., ::-1]) for a, b in zip(flipped, images, strict=True)]
+    assert all(a or b for a, b in zip(kept, mirrored, strict=True))
+    assert 10 < sum(kept) < 40
+    assert np.array_equal(augmentation.augmented(Recipe(shift=0), images, None), images)
 
 
 @pytest.mark.slow
