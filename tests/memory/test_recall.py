@@ -240,11 +240,12 @@ def test_three_processes_write_sync_and_recall_at_once(tmp_path: Path, memory, m
 KILLED = """
 from pathlib import Path
 from conftest import make_brief
+from archwright.memory.embedding import DIMENSION
 from archwright.memory.index import DesignIndex, Entry
 home = Path(sys.argv[1])
 with DesignIndex(home).session() as index:
     for i in range(10**6):
-        entries = {f"{i}-{j}": Entry([1.0] * 64, "half") for j in range(100)}
+        entries = {f"{i}-{j}": Entry([1.0] * DIMENSION, "half") for j in range(100)}
         index.replace("zombie", entries, "mark")
         print("written", flush=True)
 """
