@@ -5,11 +5,21 @@ from __future__ import annotations
 import argparse
 import importlib
 
-from benchmarks.hardware.row import Row
 from rich.console import Console
 from rich.table import Table
 
-MEASUREMENTS = ("cycles", "throughput", "zigzag_agreement", "eyeriss_alexnet", "a100_matmul")
+from benchmarks.hardware.row import Row
+
+MEASUREMENTS = (
+    "cycles",
+    "throughput",
+    "simulator_speed",
+    "area",
+    "zigzag_agreement",
+    "eyeriss_alexnet",
+    "a100_matmul",
+    "proxy",
+)
 
 
 def main() -> None:
