@@ -34,6 +34,7 @@ RANKS = {
     "delivery": 4,
     "summary": 4,
     "simulation": 4,
+    "comparison": 4,
     "checkup": 4,
     "run": 4,
     "result": 4,
