@@ -232,17 +232,23 @@ BitsOption = Annotated[
 @app.command()
 def simulate(
     network: NetworkFileArgument,
-    hardware: HardwareOption,
+    hardware: Annotated[
+        Path | None, typer.Option(help="a hardware as TOML, such as best/hardware.toml")
+    ] = None,
+    platform: Annotated[
+        str | None,
+        typer.Option(help="instead of a hardware: a100, h100 ... or a platform as TOML"),
+    ] = None,
     fidelity: Annotated[
         str, typer.Option(help="who judges: analytical, scalesim, zigzag or measured")
     ] = "analytical",
     bits: BitsOption = 8,
     as_json: JsonOption = False,
 ) -> None:
-    """Cost a network on a hardware, layer by layer."""
+    """Cost a network on a hardware or a bought platform, layer by layer."""
     from archwright.simulation import run_simulation
 
-    run_simulation(network, hardware, fidelity, bits, as_json)
+    run_simulation(network, hardware, platform, fidelity, bits, as_json)
 
 
 @app.command()

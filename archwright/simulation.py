@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from archwright.border import Table, complaint, read_toml
 from archwright.errors import SpaceError, UserError
 from archwright.evaluators.hardware import load_hardware
+from archwright.evaluators.hardware.platforms import Platform, RooflineModel
 from archwright.evaluators.supernet import network_space, workload_of
 from archwright.onnx_workload import read_onnx_network
 from archwright.tools.images import Images
@@ -35,11 +37,9 @@ COLUMNS: tuple[Column, ...] = (
     ("used", lambda layer: layer.utilisation, ".0%"),
     ("DRAM B", lambda layer: layer.dram_bytes, ".0f"),
     ("uJ", lambda layer: layer.energy_uj, ".3g"),
+    ("us", lambda layer: None if layer.cycles is not None else layer.latency_us, ".4g"),
 )
-"""Heading, value and format of a layer's numbers."""
-
-TIMES: Column = ("us", lambda layer: layer.latency_us, ".4g")
-"""Shown for layers that have no cycles: those of a processor."""
+"""Heading, value and format of a layer's numbers. Times for those without cycles only."""
 
 
 class _NetworkFile(Table):
@@ -90,20 +90,62 @@ def load_workload(path: Path, bits: int) -> NetworkFile:
     return NetworkFile(workload_of(network, shape))
 
 
-def run_simulation(network: Path, hardware: Path, fidelity: str, bits: int, as_json: bool) -> None:
-    """The command: read both files, judge, print. Mistakes are one line."""
+def run_simulation(
+    network: Path,
+    hardware: Path | None,
+    platform: str | None,
+    fidelity: str,
+    bits: int,
+    as_json: bool,
+) -> None:
+    """The command: read the files, judge, print. Mistakes are one line."""
     from rich.console import Console
 
+    if (hardware is None) == (platform is None):
+        raise UserError("--hardware or --platform: exactly one of them is needed")
     if fidelity not in SOURCES:
         raise UserError(f"--fidelity {fidelity}: allowed {', '.join(SOURCES)}")
     file = load_workload(network, bits)
-    simulation = simulate(file.workload, load_hardware(hardware), fidelity, file.onnx)
+    if hardware is not None:
+        simulation = simulate(file.workload, load_hardware(hardware), fidelity, file.onnx)
+    else:
+        simulation = simulate_on_platform(file.workload, Platform.load(str(platform)))
     if file.warning:
         simulation.notes.append(file.warning)
     if as_json:
         print(simulation.model_dump_json())
     else:
         print_simulation(simulation, Console())
+
+
+def simulate_on_platform(workload: Workload, platform: Platform) -> Simulation:
+    """A workload on a bought device, by its roofline."""
+    model = RooflineModel(platform)
+    totals = {name: float(values[0]) for name, values in model.evaluate([workload]).items()}
+    unknown = [name for name, value in totals.items() if math.isnan(value)]
+    notes = [f"{platform.name}: a roofline of datasheet fields, not calibrated"]
+    if "energy_uj" not in unknown:
+        notes.append("energy and power are upper bounds, from the thermal design power")
+    return Simulation(
+        fidelity="roofline",
+        totals={name: value for name, value in totals.items() if name not in unknown},
+        intervals={},
+        layers=[
+            SimulatedLayer(
+                name=cost.name,
+                macs=layer.macs * workload.batch,
+                cycles=None,
+                stall_cycles=None,
+                utilisation=cost.utilisation,
+                dram_bytes=list(cost.bytes.values())[-1],
+                energy_uj=None,
+                latency_us=cost.latency_us,
+                bound=cost.bound,
+            )
+            for layer, cost in zip(workload.layers, model.per_layer(workload), strict=True)
+        ],
+        notes=notes,
+    )
 
 
 def print_simulation(simulation: Simulation, console: Console) -> None:
@@ -113,7 +155,7 @@ def print_simulation(simulation: Simulation, console: Console) -> None:
 
     columns = [
         column for column in COLUMNS if any(column[1](x) is not None for x in simulation.layers)
-    ] or [TIMES]
+    ]
     bounds = any(layer.bound for layer in simulation.layers)
     title = f"layers, {simulation.fidelity} fidelity"
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=0)

@@ -80,7 +80,6 @@ def test_help_lists_every_command_in_80_columns(
         (["search", "b.toml", "--workers", "65"], "Invalid value for '--workers': "),
         (["resume", "x", "--workers", "many"], "Invalid value for '--workers': "),
         (["search", "a", "b"], "Got unexpected extra argument"),
-        (["simulate", "n.toml"], "Missing option '--hardware'"),
         (["\x1b[2J"], "No such command"),
     ],
 )

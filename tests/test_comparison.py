@@ -82,9 +82,9 @@ def test_an_onnx_file_is_costed_and_says_what_it_left_out(
     assert load_workload(network, 4).workload.bits == 4
     hardware = tmp_path / "hardware.toml"
     dump_hardware(HARDWARE, hardware)
-    run_simulation(network, hardware, "analytical", 8, as_json=True)
+    run_simulation(network, hardware, None, "analytical", 8, as_json=True)
     simulation = json.loads(capsys.readouterr().out)
     assert simulation["totals"]["macs"] == 8 * 8 * 9 * 4
     assert "Det" in simulation["notes"][-1]
     with pytest.raises(UserError, match="--fidelity guess: allowed analytical, scalesim"):
-        run_simulation(network, hardware, "guess", 8, as_json=False)
+        run_simulation(network, hardware, None, "guess", 8, as_json=False)

@@ -74,3 +74,43 @@ def test_a_file_that_is_not_there_is_one_line(
     status, _, err = archwright_("simulate", files[0], "--hardware", files[1])
     assert status == 2
     assert one_line(err) == f"{files[missing]}: no such {files[missing].stem} file"
+
+
+def test_a_network_is_costed_on_a_platform(archwright_: Run, files: tuple[Path, Path]) -> None:
+    status, out, err = archwright_("simulate", files[0], "--platform", "microcontroller")
+    assert (status, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "roofline" in out
+    _, text, _ = archwright_("simulate", files[0], "--platform", "microcontroller", "--json")
+    simulation = json.loads(text.splitlines()[-1])
+    taken = sum(layer["latency_us"] for layer in simulation["layers"])
+    assert simulation["totals"]["latency_ms"] == pytest.approx(taken / 1000)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--hardware or --platform: exactly one of them is needed"),
+        (["--platform", "a1000"], "platform = 'a1000': allowed a100, "),
+        (["--platform", "a100", "--fidelity", "guess"], "--fidelity guess: allowed analytical, "),
+    ],
+)
+def test_a_wrong_choice_of_hardware_is_one_line(
+    archwright_: Run, files: tuple[Path, Path], options: list[str], message: str
+) -> None:
+    status, out, err = archwright_("simulate", files[0], *options)
+    assert (status, out) == (2, "")
+    assert message in one_line(err)
+
+
+def test_a_pair_is_judged_by_a_simulator(archwright_: Run, files: tuple[Path, Path]) -> None:
+    """Without stalls SCALE-Sim counts the cycles that the formulas give."""
+    pytest.importorskip("scalesim", reason="scalesim is not installed")
+    network, hardware = files
+    asked = ("simulate", network, "--hardware", hardware, "--json")
+    ours = {x["name"]: x["cycles"] for x in json.loads(archwright_(*asked)[1])["layers"]}
+    status, out, err = archwright_(*asked, "--fidelity", "scalesim")
+    assert (status, err) == (0, "")
+    theirs = {x["name"]: x["cycles"] for x in json.loads(out)["layers"] if x["cycles"] is not None}
+    assert len(theirs) > 4
+    assert theirs == {name: ours[name] for name in theirs}
