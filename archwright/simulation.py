@@ -15,7 +15,7 @@ from archwright.errors import SpaceError, UserError
 from archwright.evaluators.hardware import load_hardware
 from archwright.evaluators.hardware.platforms import Platform, RooflineModel
 from archwright.evaluators.supernet import network_space, workload_of
-from archwright.onnx_workload import read_onnx_network
+from archwright.onnx_network import read_onnx_network
 from archwright.tools.images import Images
 from archwright.tools.simulate_hardware import (
     SOURCES,

@@ -295,13 +295,13 @@ class Workload:
     def from_onnx(cls, path: Path | str, bits: int = 8) -> Workload:
         """The layers of an ONNX file, computed with operands of ``bits`` bits.
 
-        :mod:`archwright.onnx_workload` says what becomes of each operator, and gives what
+        :mod:`archwright.onnx_network.reading` says what becomes of each operator, and gives what
         is left out as data (``read_onnx_network``). Warns once with
         :class:`UnknownOperators`, listing operators that became no layer with their
         share of the FLOPs. Raises :class:`UserError`, one line, for a file that is no
         sound ONNX network with fixed sizes.
         """
-        from archwright.onnx_workload import read_onnx_network
+        from archwright.onnx_network.reading import read_onnx_network
 
         network = read_onnx_network(Path(path), bits)
         if network.warning:

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "archwright"
 # <- cli, web.
 # A module directly under archwright that is not named here is a type, rank 0.
 RANKS = {
+    "onnx_network": 0,
     "evaluators": 1,
     "memory": 1,
     "tools": 2,

@@ -14,9 +14,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_files import FILTERS, FLOAT, IMAGES, STEM, node, save, weights, whole
 
-from archwright import onnx_graph, onnx_workload
 from archwright.errors import DataError, UnknownOperators, UntrustedFileError, UserError
-from archwright.onnx_workload import read_onnx_network
+from archwright.onnx_network import graph as onnx_graph
+from archwright.onnx_network import reading as onnx_workload
+from archwright.onnx_network.reading import read_onnx_network
 from archwright.workload import Layer, LayerKind, Workload
 
 

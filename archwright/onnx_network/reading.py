@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archwright.errors import DataError, UserError, printable
-from archwright.onnx_codes import Codes, read_codes
-from archwright.onnx_graph import Graph, read_graph
-from archwright.onnx_operators import DOMAINS, ELEMENTWISE, FREE, NotShared, layers_of
+from archwright.onnx_network.codes import Codes, read_codes
+from archwright.onnx_network.graph import Graph, read_graph
+from archwright.onnx_network.operators import DOMAINS, ELEMENTWISE, FREE, NotShared, layers_of
 from archwright.workload import Layer, LayerKind, Workload
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from archwright.onnx_graph import Graph
-from archwright.onnx_operators import CONVOLUTIONS, PRODUCTS
+from archwright.onnx_network.graph import Graph
+from archwright.onnx_network.operators import CONVOLUTIONS, PRODUCTS
 
 if TYPE_CHECKING:
     import onnx

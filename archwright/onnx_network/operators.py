@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import DataError
-from archwright.onnx_graph import Graph, Shape
+from archwright.onnx_network.graph import Graph, Shape
 from archwright.workload import Layer, LayerKind
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import DataError
-from archwright.onnx_values import fold, static_shapes
+from archwright.onnx_network.values import fold, static_shapes
 from archwright.untrusted import read_onnx_structure
 
 if TYPE_CHECKING:
