@@ -13,7 +13,6 @@ Where things are:
 - ``dataflows``: which dataflow is served by which of these modules
 - ``totals``: from those to time, energy and metrics
 - ``blocks``: networks x hardware, cut into blocks of bounded memory
-- ``once``: a property that is computed when first asked for
 - ``analytical``: the model that ties these together; the entry point
 - ``evaluator``: the model as an instrument for designs
 - ``scalesim_export``, ``zigzag_export``: the same workload as input of SCALE-Sim and ZigZag

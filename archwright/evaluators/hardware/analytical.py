@@ -15,13 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from archwright.errors import MeasurementFailed, UserError
-from archwright.evaluators.hardware.blocks import (
-    Block,
-    LayerQuantities,
-    cross_blocks,
-    for_each,
-    zip_blocks,
-)
+from archwright.evaluators.hardware.blocks import LayerQuantities, cross_blocks, zip_blocks
 from archwright.evaluators.hardware.columns import HardwareColumns
 from archwright.evaluators.hardware.costs import Floats
 from archwright.evaluators.hardware.dataflows import too_small
@@ -106,9 +100,7 @@ class AnalyticalModel:
         # without this, each block's pages would be handed back and faulted in anew.
         np.empty(LARGEST_WORKING_SET // 8)
         blocks = zip_blocks if pairing == "zip" else cross_blocks
-
-        def fill(block: Block) -> None:
-            where, costs = block
+        for where, costs in blocks(workloads, points):
             cannot_run = costs.cannot_run if costs.cannot_run.any() else None
             for name in metrics:
                 values = costs.metric(name)
@@ -116,8 +108,6 @@ class AnalyticalModel:
                     nothing = 0.0 if name == "utilisation" else np.inf
                     values = np.where(cannot_run, nothing, values)
                 results[name][where] = values
-
-        for_each(blocks(workloads, points), fill)
         return results
 
     def per_layer(self, workload: Workload, hardware_point: Point) -> list[LayerCost]:

@@ -6,10 +6,9 @@ pair's values do not depend on the block that it falls into.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from threading import Lock
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -19,36 +18,14 @@ from archwright.evaluators.hardware.costs import Floats
 from archwright.evaluators.hardware.dataflows import cycles, demand
 from archwright.evaluators.hardware.demand import Demand
 from archwright.evaluators.hardware.layers import LayerRows, layer_rows, rows_of
-from archwright.evaluators.hardware.once import once
 from archwright.evaluators.hardware.totals import Costs, Timing
 from archwright.workload import Workload
 
 BLOCK_ELEMENTS = 48_000  # layers x hardware points at a time: what is at work fits the cache
 BLOCK_NETWORKS = 16
-THREADS = 2
 
 Block = tuple[Any, Costs]
 """Where in the results, and what it costs there."""
-
-
-def for_each(blocks: Iterator[Block], work: Callable[[Block], None]) -> None:
-    """Do ``work`` for all blocks, in two threads: NumPy lets them run side by side.
-
-    Each thread takes the next block when it has done one, so that no more are at work.
-    """
-    lock = Lock()
-
-    def take_turns() -> None:
-        while True:
-            with lock:
-                block = next(blocks, None)
-            if block is None:
-                return
-            work(block)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        for thread in [pool.submit(take_turns) for _ in range(THREADS)]:
-            thread.result()
 
 
 class LayerQuantities:
@@ -69,12 +46,12 @@ class LayerQuantities:
         self._layers, self._points, self._dataflow = layers, points, dataflow
         self._cycles_per_byte, self._at = cycles_per_byte, at
 
-    @once
+    @cached_property
     def asked(self) -> Demand:
         """Cycles and bytes, without stalls."""
         return demand(self._layers, self._points, self._dataflow)
 
-    @once
+    @cached_property
     def timing(self) -> Timing:
         """Cycles with stalls, for each of ``cycles_per_byte``."""
         return Timing(self._layers, self.asked, self._cycles_per_byte, self._at)
@@ -170,11 +147,11 @@ class _ZipSums:
     points: HardwareColumns
     dataflow: str
 
-    @once
+    @cached_property
     def _lengths(self) -> Integers:
         return np.array([table.shape[1] for table in self.tables])
 
-    @once
+    @cached_property
     def _quantities(self) -> LayerQuantities:
         each_point = self.points.repeat(self._lengths)
         ratio = np.repeat(self.points.cycles_per_byte, self._lengths)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from archwright.errors import SpaceError, shown
 from archwright.evaluators.hardware import costs
 from archwright.evaluators.hardware.costs import Floats
 from archwright.evaluators.hardware.cycles import DATAFLOWS
-from archwright.evaluators.hardware.once import once
 
 Integers = npt.NDArray[np.int64]
 
@@ -104,7 +104,7 @@ class HardwareColumns:
         flows = np.repeat(self.dataflow, times)
         return HardwareColumns(flows, values, lambda: np.repeat(self.voltage, times))
 
-    @once
+    @cached_property
     def traffic_groups(self) -> Integers:
         """A number per point, equal only where all ``TRAFFIC_CHOICES`` and the dataflow are."""
         flows = np.zeros(len(self), dtype=np.int64)
@@ -112,22 +112,22 @@ class HardwareColumns:
             flows[self.dataflow == flow] = number
         return groups([flows, *(self.values[name] for name in TRAFFIC_CHOICES)])
 
-    @once
+    @cached_property
     def timing_groups(self) -> Integers:
         """The same for points that take equal times, too; in the order of traffic groups."""
         return groups([self.traffic_groups, self.cycles_per_byte])
 
-    @once
+    @cached_property
     def voltage(self) -> Floats:
         """Supply of array and buffers, V. Slow to find, so that parts ask the whole for theirs."""
         return self.find_voltage() if self.find_voltage else costs.voltage(self["clock_mhz"])
 
-    @once
+    @cached_property
     def cycles_per_byte(self) -> Floats:
         """Clock cycles that one byte of DRAM traffic takes (GB = 10^9 bytes)."""
         return self["clock_mhz"] / (1000.0 * self["dram_gb_per_s"])
 
-    @once
+    @cached_property
     def areas(self) -> dict[str, Floats]:
         """Area by component, mm2. The interface's pads do not shrink with the node."""
         scale = costs.by_key(costs.AREA_OF_NODE, self["node_nm"])
@@ -141,40 +141,40 @@ class HardwareColumns:
             "interface": self["dram_gb_per_s"] * costs.INTERFACE_MM2_PER_GB_PER_S,
         }
 
-    @once
+    @cached_property
     def area_mm2(self) -> Floats:
         """Area of the whole accelerator."""
         total: Floats = np.sum(list(self.areas.values()), axis=0)
         return total
 
-    @once
+    @cached_property
     def _uj_per_pj(self) -> Floats:
         """What turns an energy at 45 nm and the nominal voltage, pJ, into this point's, uJ."""
         scale: Floats = 1e-6 * (self.voltage / costs.NOMINAL_VOLTAGE) ** 2
         return scale * costs.by_key(costs.ENERGY_OF_NODE, self["node_nm"])
 
-    @once
+    @cached_property
     def mac_uj(self) -> Floats:
         """Energy of a multiply-accumulate."""
         return costs.by_key(costs.MAC_PJ, self["bits"]) * self._uj_per_pj
 
-    @once
+    @cached_property
     def registers_uj(self) -> Floats:
         """Energy of a cycle of the array's pipeline registers."""
         element = costs.register_bits(self["bits"]) * costs.REGISTER_BIT_CYCLE_PJ
         return self["rows"] * self["columns"] * element * self._uj_per_pj
 
-    @once
+    @cached_property
     def vector_operation_uj(self) -> Floats:
         """Energy of an operation of the vector unit."""
         return costs.VECTOR_OPERATION_PJ * self._uj_per_pj
 
-    @once
+    @cached_property
     def register_file_uj(self) -> Floats:
         """Energy of a byte read from or written to an element's register file."""
         return costs.buffer_pj_per_byte(self["register_file_bytes"] / 1024) * self._uj_per_pj
 
-    @once
+    @cached_property
     def array_uj(self) -> Floats:
         """Energy of a byte that goes from one element to another."""
         return costs.ARRAY_PJ_PER_BYTE * self._uj_per_pj
@@ -183,12 +183,12 @@ class HardwareColumns:
         """Energy of a byte read from or written to the "input", "weight" or "output" buffer."""
         return costs.buffer_pj_per_byte(self[f"{buffer}_buffer_kib"]) * self._uj_per_pj
 
-    @once
+    @cached_property
     def interface_mw(self) -> Floats:
         """Standby power of the DRAM and its interface."""
         return self["dram_gb_per_s"] * costs.INTERFACE_MW_PER_GB_PER_S
 
-    @once
+    @cached_property
     def leakage_mw(self) -> Floats:
         """Leakage of array and buffers."""
         return costs.leakage_mw(self.area_mm2 - self.areas["interface"], self.voltage)

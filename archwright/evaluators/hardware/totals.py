@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,7 +15,6 @@ from archwright.evaluators.hardware.costs import Floats
 from archwright.evaluators.hardware.dataflows import too_small
 from archwright.evaluators.hardware.demand import Demand
 from archwright.evaluators.hardware.layers import LayerRows
-from archwright.evaluators.hardware.once import once
 
 TYPES = ("inputs", "weights", "outputs")
 BUFFERS = ("input", "weight", "output")
@@ -78,7 +78,7 @@ class Timing:
         self._dram = np.ceil(_picked(asked.dram, at) * cycles_per_byte)
         self.total_cycles: Floats = np.maximum(self._filled, self._dram)
 
-    @once
+    @cached_property
     def bounds(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Where each of ``BOUNDS`` takes most of a layer's time; one of them does."""
         on_dram = self._dram > self._filled
@@ -137,7 +137,7 @@ class Costs:
                 return self[f"{family.removesuffix('_bytes')}_{part}"]
         return self[name]
 
-    @once
+    @cached_property
     def cannot_run(self) -> npt.NDArray[np.bool_]:
         """Which pairs cannot run: narrow hardware, or a buffer below one vector."""
         bits = 8 * self["bytes"]
@@ -146,13 +146,13 @@ class Costs:
             unable = unable | small
         return np.asarray(unable)
 
-    @once
+    @cached_property
     def latency_ms(self) -> Floats:
         """Time from the first byte to the last."""
         latency: Floats = self["total_cycles"] / (self._points["clock_mhz"] * 1e3)
         return latency
 
-    @once
+    @cached_property
     def energy_uj(self) -> Floats:
         """The sum of all components."""
         total = self.energy(ENERGIES[0])
