@@ -206,10 +206,11 @@ class LayerTable(NamedTuple):
     operands: Floats
     biases: Floats  # one for each output channel, or 0
     follows: Floats
-    bits: Floats
+    bits: Floats  # of activations
+    weight_bits: Floats  # of weights, and of a matmul's second operand
 
 
-def _layer_table(layers: tuple[Layer, ...], batch: int, bits: int) -> LayerTable:
+def _layer_table(layers: tuple[Layer, ...], batch: int, bits: int, weight_bits: int) -> LayerTable:
     sizes = np.array([_sizes_of(layer) for layer in layers], dtype=np.float64).T
     in_channels, out_channels, in_height, in_width, out_height, out_width = sizes[:6]
     kernel, kernel_width, stride, stride_width, groups, operands, bias = sizes[6:]
@@ -236,6 +237,7 @@ def _layer_table(layers: tuple[Layer, ...], batch: int, bits: int) -> LayerTable
         biases=out_channels * bias,
         follows=np.append(0.0, tensor[1:] == outputs[:-1]),
         bits=np.full(len(layers), float(bits)),
+        weight_bits=np.where(matmul, float(bits), float(weight_bits)),
     )
 
 
@@ -249,6 +251,7 @@ _sizes_of = attrgetter(
 class Workload:
     """The layers of one network, in order, and the bits of its weights and activations.
 
+    ``bits`` are those of activations and, unless ``weight_bits`` says fewer, of weights.
     ``batch`` inputs go through together: they share each layer's weights while these are
     on the chip. Costs of a workload are those of the whole batch.
     """
@@ -257,6 +260,7 @@ class Workload:
     layers: tuple[Layer, ...]
     bits: int = 8
     batch: int = 1
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -266,14 +270,23 @@ class Workload:
                 raise UserError(
                     f"workload {self.name}: {field} = {getattr(self, field)}: must be at least 1"
                 )
+        if self.weight_bits is not None and not 1 <= self.weight_bits <= self.bits:
+            raise UserError(
+                f"workload {self.name}: weight_bits = {self.weight_bits}: allowed 1 to {self.bits}"
+            )
         _ = self.table  # made when the network is built, so that costing it is quick
 
     @cached_property
     def table(self) -> Floats:
         """The layers as numbers, for work on many at once: rows as in :class:`LayerTable`."""
-        table = np.array(_layer_table(self.layers, self.batch, self.bits))
+        table = np.array(_layer_table(self.layers, self.batch, self.bits, self.bits_of_weights))
         table.setflags(write=False)
         return table
+
+    @property
+    def bits_of_weights(self) -> int:
+        """``weight_bits`` or, where these are not given, ``bits``."""
+        return self.bits if self.weight_bits is None else self.weight_bits
 
     @cached_property
     def macs(self) -> int:
@@ -287,9 +300,13 @@ class Workload:
 
     @cached_property
     def memory_kib(self) -> float:
-        """Weights plus the largest layer's activations, at the workload's bits."""
+        """Weights plus the largest layer's activations, each at their bits."""
         activations = max(layer.input_elements + layer.output_elements for layer in self.layers)
-        return (self.parameters + self.batch * activations) * self.bits / 8 / 1024
+        bits = self.batch * activations * self.bits
+        for layer in self.layers:
+            own = layer.kind is LayerKind.MATMUL
+            bits += layer.parameters * (self.bits if own else self.bits_of_weights)
+        return bits / 8 / 1024
 
     @classmethod
     def from_onnx(cls, path: Path | str, bits: int = 8) -> Workload:

@@ -177,8 +177,8 @@ def load_failure(row: RowMapping) -> FailedSubject:
 def dump_workload(workload: Workload) -> str:
     """A workload as JSON; of layers only what differs from the fields' defaults."""
     layers = [_without_defaults(layer) for layer in workload.layers]
-    table = {"name": workload.name, "bits": workload.bits, "batch": workload.batch}
-    return dump({**table, "layers": layers})
+    numbers = {name: getattr(workload, name) for name in ("bits", "batch", "weight_bits")}
+    return dump({"name": workload.name, **numbers, "layers": layers})
 
 
 def _without_defaults(layer: Layer) -> Row:
@@ -194,6 +194,7 @@ def load_workload(text: str) -> Workload:
     table: Any = json.loads(text)
     try:
         layers = tuple(Layer(**{**x, "kind": LayerKind(x["kind"])}) for x in table["layers"])
-        return Workload(table["name"], layers, table["bits"], table.get("batch", 1))
+        batch, weight_bits = table.get("batch", 1), table.get("weight_bits")
+        return Workload(table["name"], layers, table["bits"], batch, weight_bits)
     except (TypeError, KeyError):
         raise ValueError("not a workload") from None

@@ -58,9 +58,11 @@ class LayerRows(NamedTuple):
     vector_inputs: Floats  # elements that come in for the vector unit
     inputs_may_stay: Floats  # 1 where the producer may keep the input on the chip
     outputs_may_stay: Floats
-    bytes: Floats  # of one operand
+    bytes: Floats  # of one activation
+    weight_bytes: Floats  # of one weight, or of a matmul's second operand
     macs: Floats
     parameters: Floats  # weights and biases
+    parameter_bytes: Floats
     activations: Floats  # elements that come in and go out
 
     @property
@@ -97,6 +99,7 @@ def rows_of(tables: Sequence[Floats]) -> LayerRows:
         # A residual's other operand is older than the buffers' contents: it goes through
         # DRAM, written and read or, where both operands do not stay, both read.
         takes_stayed[on_vector[operands > 1]] = 0.0
+    parameters = second * ~matmul + layers.biases
     # The producer may keep what the next layer reads, also as the newest operand of a sum.
     keeps = np.append(layers.follows[1:], 0.0)
     return LayerRows(
@@ -123,8 +126,10 @@ def rows_of(tables: Sequence[Floats]) -> LayerRows:
         inputs_may_stay=takes_stayed,
         outputs_may_stay=keeps,
         bytes=layers.bits / 8,
+        weight_bytes=layers.weight_bits / 8,
         macs=pixels * second,
-        parameters=second * ~matmul + layers.biases,
+        parameters=parameters,
+        parameter_bytes=parameters * (layers.weight_bits / 8),
         activations=np.maximum(layers.tensor, vector_inputs) + second * matmul + layers.outputs,
     )
 

@@ -68,7 +68,7 @@ def array_of(layers: LayerRows, hardware: HardwareColumns) -> Array:
     registers = np.maximum(hardware["register_file_bytes"], 1.0)
     inputs = np.maximum(np.floor(registers * INPUT_SHARE / layers.bytes), 1.0)
     filters = np.minimum(
-        np.floor(np.floor(registers * WEIGHT_SHARE / layers.bytes) / inputs),
+        np.floor(np.floor(registers * WEIGHT_SHARE / layers.weight_bytes) / inputs),
         np.floor(registers * SUM_SHARE / SUM_BYTES),
     )
     sums = np.floor(hardware["output_buffer_kib"] * (1024 / SUM_BYTES))

@@ -69,7 +69,7 @@ def row_stationary_demand(layers: LayerRows, hardware: HardwareColumns) -> Deman
     """
     array = array_of(layers, hardware)
     tiles = tiles_of(layers, array)
-    size = layers.bytes
+    size, weight_size = layers.bytes, layers.weight_bytes
     prices = [
         buffer_pj_per_byte(hardware[f"{name}_buffer_kib"]) for name in ("input", "weight", "output")
     ]
@@ -99,7 +99,7 @@ def row_stationary_demand(layers: LayerRows, hardware: HardwareColumns) -> Deman
         cycles=time.cycles,
         folding=time.folding,
         fill_inputs=first_inputs * size,
-        fill_weights=window * size,
+        fill_weights=window * weight_size,
         dram_inputs=dram.inputs,
         dram_weights=dram.weights,
         dram_outputs=layers.groups * layers.n * layers.m * size,
@@ -107,16 +107,20 @@ def row_stationary_demand(layers: LayerRows, hardware: HardwareColumns) -> Deman
         buffer_weights=traffic[1],
         buffer_outputs=traffic[2],
         peak_inputs=np.maximum(dram.held_inputs, _at_most(first_inputs * size, half_inputs)),
-        peak_weights=np.maximum(dram.held_weights, _at_most(of_pass * window * size, half_weights)),
+        peak_weights=np.maximum(
+            dram.held_weights, _at_most(of_pass * window * weight_size, half_weights)
+        ),
         # Sums are added up in place and use the whole buffer: half of what they need.
         peak_outputs=_at_most(
             dram.held_sums * (SUM_BYTES / 2), hardware["output_buffer_kib"] * 512
         ),
         # Of every multiply-accumulate: an input and a weight read, a sum read and written.
         register_inputs=(layers.macs + delivered_inputs) * size,
-        register_weights=(layers.macs + delivered_weights) * size,
+        register_weights=(layers.macs + delivered_weights) * weight_size,
         register_outputs=2 * SUM_BYTES * layers.macs,
-        array_bytes=(delivered_inputs + delivered_weights) * size + passed_sums * SUM_BYTES,
+        array_bytes=delivered_inputs * size
+        + delivered_weights * weight_size
+        + passed_sums * SUM_BYTES,
     )
 
 
@@ -192,7 +196,7 @@ def _time(layers: LayerRows, array: Array, tiles: Tiles, mapping: Mapping, words
     """Cycles of all passes of a mapping."""
     networks = ceil_div(array.columns, NETWORK_COLUMNS)
     inputs = networks * (INPUT_NETWORK_BYTES / layers.bytes)  # words in a cycle
-    weights = networks * (WEIGHT_NETWORK_BYTES / layers.bytes)
+    weights = networks * (WEIGHT_NETWORK_BYTES / layers.weight_bytes)
     sums = networks * (SUM_NETWORK_BYTES / SUM_BYTES)
 
     load = np.maximum(ceil_div(words.weights, weights), ceil_div(words.first_inputs, inputs))
@@ -214,7 +218,7 @@ def _buffer_bytes(layers: LayerRows, words: _Words) -> list[Floats]:
     results = layers.groups * layers.filters * layers.m
     # Every round of channels writes its sums, all but the first read them first; results leave.
     outputs = (2 * words.sums - results) * SUM_BYTES + results * layers.bytes
-    return [words.inputs * layers.bytes, words.weights * layers.bytes, outputs]
+    return [words.inputs * layers.bytes, words.weights * layers.weight_bytes, outputs]
 
 
 def _deliveries(layers: LayerRows, array: Array, tiles: Tiles) -> tuple[Floats, Floats, Floats]:
@@ -256,7 +260,7 @@ def _dram(layers: LayerRows, hardware: HardwareColumns, array: Array) -> _Dram:
     half_inputs = hardware["input_buffer_kib"] * 512
     half_weights = hardware["weight_buffer_kib"] * 512
     inputs = layers.product_inputs * size
-    filter_bytes = layers.k * size
+    filter_bytes = layers.k * layers.weight_bytes
     weights = layers.n * filter_bytes
     inputs_fit, weights_fit = inputs <= half_inputs, weights <= half_weights
 

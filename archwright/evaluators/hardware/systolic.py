@@ -47,11 +47,12 @@ def _operand(total: Floats, vector: Floats, element: Floats, kib: Floats) -> _Op
 
 def systolic_demand(layers: LayerRows, hardware: HardwareColumns, dataflow: str) -> Demand:
     """What the products of ``layers`` ask under "os", "ws" or "is"; shapes broadcast."""
-    m, n, k, size, groups = layers.m, layers.n, layers.k, layers.bytes, layers.groups
+    m, n, k, groups = layers.m, layers.n, layers.k, layers.groups
+    size, weight_size = layers.bytes, layers.weight_bytes
     rows, columns = hardware["rows"], hardware["columns"]
-    vector = k * size
+    vector, filter_bytes = k * size, k * weight_size
     inputs = _operand(layers.product_inputs * size, vector, size, hardware["input_buffer_kib"])
-    weights = _operand(n * vector, vector, size, hardware["weight_buffer_kib"])
+    weights = _operand(n * filter_bytes, filter_bytes, weight_size, hardware["weight_buffer_kib"])
     sums = hardware["output_buffer_kib"] * (512 / ACCUMULATOR_BYTES)
 
     fold = fold_streams(dataflow, m, n, k, rows, columns)
@@ -87,7 +88,7 @@ def systolic_demand(layers: LayerRows, hardware: HardwareColumns, dataflow: str)
         cycles=_cycles(groups, fold),
         folding=groups * (fold.rows * fold.columns * fold.overhead),
         fill_inputs=fill_inputs * size,
-        fill_weights=fill_weights * size,
+        fill_weights=fill_weights * weight_size,
         dram_inputs=groups * inputs.total * input_tiling.fetches,
         dram_weights=groups * weights.total * weight_tiling.fetches,
         dram_outputs=layers.outputs * size,

@@ -173,8 +173,8 @@ class Costs:
 
     @property
     def memory_kib(self) -> Floats:
-        """Weights plus the largest layer's activations, at the network's bits."""
-        return (self["parameters"] + self["activations"]) * self["bytes"] / 1024
+        """Weights plus the largest layer's activations, each at their bits."""
+        return (self["parameter_bytes"] + self["activations"] * self["bytes"]) / 1024
 
     def energy(self, component: str) -> Floats:
         """Energy of one of ``ENERGIES``, uJ (mW x ms is uJ)."""

@@ -68,6 +68,7 @@ def _is_known(layer: Layer, vector_unit: bool) -> bool:
 def _layer(number: int, layer: Layer, workload: Workload, sum_bits: int) -> ZigZagLayer:
     operator, equation, loops = _nest(layer, workload.batch)
     bits = workload.bits
+    weight_bits = bits if layer.kind is LayerKind.MATMUL else workload.bits_of_weights
     has_window = "FX" in loops
     has_weights = layer.kind is LayerKind.POOLING or layer.weight_elements > 0
     before = max(0, number - 1)  # the first layer's input is its own: constant
@@ -81,7 +82,7 @@ def _layer(number: int, layer: Layer, workload: Workload, sum_bits: int) -> ZigZ
         "loop_sizes": list(loops.values()),
         "operand_precision": {
             # The filter of a pooling is none: ZigZag's equations need one, of no bits.
-            "W": 0 if layer.kind is LayerKind.POOLING else bits,
+            "W": 0 if layer.kind is LayerKind.POOLING else weight_bits,
             "I": bits,
             "O": sum_bits,
             "O_final": bits,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -368,3 +369,25 @@ def test_a_register_file_costs_area() -> None:
 def test_sizes_that_cannot_be_counted_exactly_are_refused() -> None:
     with pytest.raises(UserError, match="layer x: in_channels = 2147483648: must be at most"):
         Layer("x", LayerKind.LINEAR, 2**31, 1, 1, 1, 1, 1)
+
+
+def test_weights_of_fewer_bits_move_fewer_bytes_and_nothing_else(
+    workloads,
+) -> None:
+    whole = workloads.mobilenet(8)
+    narrow = replace(whole, weight_bits=4)
+    for flow in ("os", "ws", "is", "rs"):
+        point = {**POINT, "dataflow": flow, "bits": 8}
+        for key in ("input_buffer_kib", "weight_buffer_kib", "output_buffer_kib"):
+            point[key] = 64
+        costs = [AnalyticalModel().evaluate([w], point, metrics=OUTPUTS) for w in (whole, narrow)]
+        before, after = ({name: value.item() for name, value in c.items()} for c in costs)
+        assert after["dram_bytes.weights"] < before["dram_bytes.weights"]
+        assert after["memory_kib"] < before["memory_kib"]
+        assert after["energy_uj"] < before["energy_uj"]
+        assert after["latency_ms"] <= before["latency_ms"]
+        for name in ("macs", "parameters", "area_mm2", "dram_bytes.outputs", "energy_uj.mac"):
+            assert after[name] == before[name], name
+    assert narrow.memory_kib == pytest.approx(after["memory_kib"])
+    with pytest.raises(UserError, match="weight_bits = 16: allowed 1 to 8"):
+        replace(whole, weight_bits=16)
