@@ -78,7 +78,7 @@ class NetworkSection(Table):
 class HardwareSection(Table):
     """The hardware space with the values to keep, or one fixed hardware."""
 
-    space: Literal["systolic"] = "systolic"
+    space: Literal["systolic", "row_stationary"] = "systolic"
     choices: dict[str, Values] = Field(default_factory=dict)
     fixed: dict[str, ChoiceValue] | None = None
 

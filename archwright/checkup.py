@@ -1,4 +1,4 @@
-"""What ``archwright doctor`` looks at: packages, home, settings, model endpoints."""
+"""What ``archwright doctor`` looks at: packages, simulators, home, settings, model endpoints."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from archwright.errors import ArchwrightError, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+SIMULATORS = "simulators"
+"""The extra that installs them."""
+
 State = Literal["ok", "missing", "absent"]
 """absent: an optional thing that is not there; missing: one that is needed."""
 
@@ -30,7 +33,7 @@ class Finding:
 
 def check_up() -> list[Finding]:
     """Everything, in the order in which it matters."""
-    return [*_packages(), _home(), *_settings()]
+    return [*_packages(), *_simulators(), _home(), *_settings()]
 
 
 def _packages() -> list[Finding]:
@@ -46,6 +49,8 @@ def _packages() -> list[Finding]:
             continue
         name = needed.group()
         extra = re.search(r"extra == ['\"]([^'\"]+)", requirement)
+        if name == "archwright" or (extra is not None and extra[1] == SIMULATORS):
+            continue  # an extra that names another one; looked at by themselves
         try:
             found.append(Finding(name, "ok", importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
@@ -54,6 +59,19 @@ def _packages() -> list[Finding]:
             else:
                 hint = f"extra [{extra[1]}]: pip install 'archwright[{extra[1]}]'"
                 found.append(Finding(name, "absent", hint))
+    return found
+
+
+def _simulators() -> list[Finding]:
+    """What judges hardware beside the analytical model, which is always there."""
+    from archwright.evaluators.hardware.simulators import simulators
+
+    found = []
+    for name, simulator in simulators().items():
+        if name != "analytical":
+            reason = simulator.missing()
+            detail = reason or simulator.version.partition("+")[0]
+            found.append(Finding(f"simulator {name}", "absent" if reason else "ok", detail))
     return found
 
 

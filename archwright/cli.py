@@ -154,7 +154,7 @@ def status(
     run: Annotated[str | None, typer.Argument(help="a run's id; without it, every run")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how runs stand: phase, evaluations, hypervolume, time left."""
+    """Say how runs stand: phase, hypervolume, time left."""
     from archwright.overnight import show_status
 
     show_status(run, as_json)
@@ -218,28 +218,50 @@ def tool(
     call_tool(name, arguments)
 
 
+NetworkFileArgument = Annotated[
+    Path, typer.Argument(help="a network as TOML, such as best/network.toml, or any ONNX file")
+]
+HardwareOption = Annotated[
+    Path, typer.Option(help="a hardware as TOML, such as best/hardware.toml")
+]
+BitsOption = Annotated[
+    int, typer.Option(help="bits of an ONNX network's weights and activations: 4, 8 or 16")
+]
+
+
 @app.command()
 def simulate(
-    network: Annotated[Path, typer.Argument(help="a network as TOML, such as best/network.toml")],
-    hardware: Annotated[Path, typer.Option(help="a hardware as TOML, such as best/hardware.toml")],
+    network: NetworkFileArgument,
+    hardware: Annotated[
+        Path | None, typer.Option(help="a hardware as TOML, such as best/hardware.toml")
+    ] = None,
+    platform: Annotated[
+        str | None,
+        typer.Option(help="instead of a hardware: a100, h100 ... or a platform as TOML"),
+    ] = None,
+    fidelity: Annotated[
+        str, typer.Option(help="who judges: analytical, scalesim, zigzag or measured")
+    ] = "analytical",
+    bits: BitsOption = 8,
     as_json: JsonOption = False,
 ) -> None:
-    """Cost a network on a hardware, layer by layer."""
-    from rich.console import Console
+    """Cost a network on a hardware or a bought platform, layer by layer."""
+    from archwright.simulation import run_simulation
 
-    from archwright.desk import open_desk
-    from archwright.evaluators.hardware import load_hardware
-    from archwright.settings import load_settings
-    from archwright.simulation import load_network, print_simulation
-    from archwright.tools.simulate_hardware import simulate_hardware
+    run_simulation(network, hardware, platform, fidelity, bits, as_json)
 
-    arguments = {**load_network(network), "hardware": load_hardware(hardware)}
-    with open_desk(load_settings(), trusted=True) as desk:
-        simulation = simulate_hardware.call(arguments, desk)
-    if as_json:
-        typer.echo(simulation.model_dump_json())
-    else:
-        print_simulation(simulation, Console())
+
+@app.command()
+def compare_fidelities(
+    network: NetworkFileArgument,
+    hardware: HardwareOption,
+    bits: BitsOption = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Cost a network on a hardware by every fidelity."""
+    from archwright.comparison import run_comparison
+
+    run_comparison(network, hardware, bits, as_json)
 
 
 @app.command()

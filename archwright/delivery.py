@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archwright.design import Design
-from archwright.evaluators.hardware import dump_hardware, export_scalesim
+from archwright.evaluators.hardware import DATAFLOWS, dump_hardware, export_scalesim
 from archwright.measurement import Measurement
 from archwright.workbench import Bench
 
@@ -40,7 +40,8 @@ def deliver(
     dump_hardware(design.hardware, partial / "hardware.toml")
     row = bench.problem.network_space.encode([design.network])
     workload = bench.problem.costing.workloads(row)[0]
-    export_scalesim(workload, design.hardware, partial / "scalesim")
+    if design.hardware["dataflow"] in DATAFLOWS:  # SCALE-Sim knows no other arrays
+        export_scalesim(workload, design.hardware, partial / "scalesim")
     parity = _export(design, bench, checkpoint, partial)
     (partial / "README.md").write_text(_readme(design, accuracy_test, parity), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

@@ -63,6 +63,10 @@ class BudgetSpent(ArchwrightError):
     """A limit (evaluations, hours, tokens, dollars) is reached."""
 
 
+class UnknownOperators(UserWarning):
+    """A network has operators that became no layer: they are listed, with their share."""
+
+
 def shown(value: object) -> str:
     """``value`` as an error message quotes it: its ``repr``, at most 80 characters."""
     try:

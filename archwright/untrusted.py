@@ -89,20 +89,13 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     Every location is checked before any external file is opened: relative, plain,
     no link, inside the folder, and all together at most ``LARGEST_ONNX_BYTES``.
     """
-    import onnx
     from onnx.external_data_helper import load_external_data_for_model
 
-    _check_size(path, LARGEST_ONNX_BYTES)
-    try:
-        model = onnx.load_model(str(path), load_external_data=False)
-    except Exception as error:  # noqa: BLE001 - protobuf raises its own, undocumented errors
-        raise DataError(f"{path}: not a readable ONNX file: {_short(error)}") from None
-    files = {
-        _external_file(path, entry.value)
-        for tensor in _tensors(model)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
+    model = read_onnx_structure(path)
+    files = [path.parent.resolve() / location for location in _external_locations(model)]
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{path}: external data in {file.name!r}: no such file")
     total = sum(file.stat().st_size for file in files)
     if total > LARGEST_ONNX_BYTES:
         raise UntrustedFileError(
@@ -112,6 +105,23 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # noqa: BLE001 - offsets and lengths in the file may be nonsense
         raise DataError(f"{path}: its external data cannot be read: {_short(error)}") from None
+    return model
+
+
+def read_onnx_structure(path: Path) -> onnx.ModelProto:
+    """An ONNX model without its external data, which need not be there.
+
+    No external file is opened; their locations are checked all the same.
+    """
+    import onnx
+
+    _check_size(path, LARGEST_ONNX_BYTES)
+    try:
+        model = onnx.load_model(str(path), format="protobuf", load_external_data=False)
+    except Exception as error:  # noqa: BLE001 - protobuf raises its own, undocumented errors
+        raise DataError(f"{path}: not a readable ONNX file: {_short(error)}") from None
+    for location in _external_locations(model):
+        _check_external(path, location)
     return model
 
 
@@ -185,8 +195,18 @@ def _check_npy_header(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipI
             )
 
 
-def _external_file(model: Path, location: str) -> Path:
-    """The file that ``location`` names, if it is an ordinary one inside the model's folder."""
+def _external_locations(model: onnx.ModelProto) -> set[str]:
+    """Where a model says that its external data lies."""
+    return {
+        entry.value
+        for tensor in _tensors(model)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
+def _check_external(model: Path, location: str) -> None:
+    """Refuse a location that is not plainly inside the model's folder."""
     posix, windows = PurePosixPath(location), PureWindowsPath(location)
     plain = (
         location != ""
@@ -203,9 +223,6 @@ def _external_file(model: Path, location: str) -> Path:
             f"{model}: external data in {location!r}; allowed only a file inside the model's "
             "folder, without links and '..'"
         )
-    if not (folder / location).is_file():
-        raise DataError(f"{model}: external data in {location!r}: no such file")
-    return folder / location
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

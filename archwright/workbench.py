@@ -46,11 +46,11 @@ def spaces_of(brief: Brief, shape: InputShape) -> tuple[Space, Space]:
     except SpaceError as error:
         raise BriefError(f"network.choices.{error}") from None
     try:
-        fixed = brief.hardware.fixed
+        fixed, hardware = brief.hardware.fixed, hardware_space(brief.hardware.space)
         if fixed is None:
-            return networks, hardware_space().restrict(brief.hardware.choices)
-        hardware_space().check(fixed)
-        return networks, hardware_space().restrict({name: [v] for name, v in fixed.items()})
+            return networks, hardware.restrict(brief.hardware.choices)
+        hardware.check(fixed)
+        return networks, hardware.restrict({name: [v] for name, v in fixed.items()})
     except SpaceError as error:
         section = "choices" if brief.hardware.fixed is None else "fixed"
         raise BriefError(f"hardware.{section}.{error}") from None

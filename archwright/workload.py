@@ -6,11 +6,20 @@ of one input (batch 1).
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from operator import attrgetter
+from pathlib import Path
+from typing import NamedTuple
 
-from archwright.errors import UserError
+import numpy as np
+import numpy.typing as npt
+
+from archwright.errors import UnknownOperators, UserError
+
+Floats = npt.NDArray[np.float64]
 
 
 class LayerKind(StrEnum):
@@ -26,6 +35,8 @@ class LayerKind(StrEnum):
 
 
 MATRIX_KINDS = (LayerKind.CONVOLUTION, LayerKind.DEPTHWISE, LayerKind.LINEAR, LayerKind.MATMUL)
+KIND_CODES = {kind: float(code) for code, kind in enumerate(LayerKind)}
+LARGEST_SIZE = 2**31 - 1
 
 _SIZES = (
     *("in_channels", "out_channels", "in_height", "in_width", "out_height", "out_width"),
@@ -76,8 +87,9 @@ class Layer:
     def __post_init__(self) -> None:
         for field in (*_SIZES, *_WIDTHS):
             size = getattr(self, field)
-            if size is not None and size < 1:
-                raise UserError(f"layer {self.name}: {field} = {size}: must be at least 1")
+            if size is not None and not 1 <= size <= LARGEST_SIZE:
+                allowed = f"at most {LARGEST_SIZE}" if size > 1 else "at least 1"
+                raise UserError(f"layer {self.name}: {field} = {size}: must be {allowed}")
         if self.kind is LayerKind.DEPTHWISE and self.in_channels != self.out_channels:
             raise UserError(
                 f"layer {self.name}: out_channels = {self.out_channels}: a depthwise layer "
@@ -167,10 +179,79 @@ class Layer:
         )
 
 
+class LayerTable(NamedTuple):
+    """The layers of a workload as columns of numbers, each of shape (layers,).
+
+    ``kind`` is one of ``KIND_CODES``. A layer of matrix work is ``groups`` products of
+    ``batch`` x out_height x out_width pixels with ``filters`` filters over a window of
+    ``channels`` channels. Depthwise layers have a group for each channel; matmuls, which
+    share nothing, one for each product of each input, and a batch of 1. The vector unit's
+    layers have 0 groups. ``follows`` is 1 where a layer reads as many elements as the one
+    before it puts out.
+    """
+
+    kind: Floats
+    batch: Floats
+    out_height: Floats
+    out_width: Floats
+    window_height: Floats
+    window_width: Floats
+    stride_height: Floats
+    stride_width: Floats
+    channels: Floats
+    filters: Floats
+    groups: Floats
+    tensor: Floats  # elements of one input tensor, of the whole batch
+    outputs: Floats  # elements of the output tensor, of the whole batch
+    operands: Floats
+    biases: Floats  # one for each output channel, or 0
+    follows: Floats
+    bits: Floats  # of activations
+    weight_bits: Floats  # of weights, and of a matmul's second operand
+
+
+def _layer_table(layers: tuple[Layer, ...], batch: int, bits: int, weight_bits: int) -> LayerTable:
+    sizes = np.array([_sizes_of(layer) for layer in layers], dtype=np.float64).T
+    in_channels, out_channels, in_height, in_width, out_height, out_width = sizes[:6]
+    kernel, kernel_width, stride, stride_width, groups, operands, bias = sizes[6:]
+    kind = np.array([KIND_CODES[layer.kind] for layer in layers])
+    matmul = kind == KIND_CODES[LayerKind.MATMUL]
+    groups = np.where(kind == KIND_CODES[LayerKind.DEPTHWISE], out_channels, groups)
+    tensor = batch * in_channels * in_height * in_width
+    outputs = batch * out_channels * out_height * out_width
+    return LayerTable(
+        kind=kind,
+        batch=np.where(matmul, 1.0, batch),
+        out_height=out_height,
+        out_width=out_width,
+        window_height=kernel,
+        window_width=np.where(np.isnan(kernel_width), kernel, kernel_width),
+        stride_height=stride,
+        stride_width=np.where(np.isnan(stride_width), stride, stride_width),
+        channels=in_channels / groups,
+        filters=out_channels / groups,
+        groups=np.where(kind < len(MATRIX_KINDS), groups * np.where(matmul, batch, 1.0), 0.0),
+        tensor=tensor,
+        outputs=outputs,
+        operands=operands,
+        biases=out_channels * bias,
+        follows=np.append(0.0, tensor[1:] == outputs[:-1]),
+        bits=np.full(len(layers), float(bits)),
+        weight_bits=np.where(matmul, float(bits), float(weight_bits)),
+    )
+
+
+_sizes_of = attrgetter(
+    *("in_channels", "out_channels", "in_height", "in_width", "out_height", "out_width"),
+    *("kernel", "kernel_width", "stride", "stride_width", "groups", "operands", "bias"),
+)
+
+
 @dataclass(frozen=True)
 class Workload:
     """The layers of one network, in order, and the bits of its weights and activations.
 
+    ``bits`` are those of activations and, unless ``weight_bits`` says fewer, of weights.
     ``batch`` inputs go through together: they share each layer's weights while these are
     on the chip. Costs of a workload are those of the whole batch.
     """
@@ -179,6 +260,7 @@ class Workload:
     layers: tuple[Layer, ...]
     bits: int = 8
     batch: int = 1
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -188,6 +270,23 @@ class Workload:
                 raise UserError(
                     f"workload {self.name}: {field} = {getattr(self, field)}: must be at least 1"
                 )
+        if self.weight_bits is not None and not 1 <= self.weight_bits <= self.bits:
+            raise UserError(
+                f"workload {self.name}: weight_bits = {self.weight_bits}: allowed 1 to {self.bits}"
+            )
+        _ = self.table  # made when the network is built, so that costing it is quick
+
+    @cached_property
+    def table(self) -> Floats:
+        """The layers as numbers, for work on many at once: rows as in :class:`LayerTable`."""
+        table = np.array(_layer_table(self.layers, self.batch, self.bits, self.bits_of_weights))
+        table.setflags(write=False)
+        return table
+
+    @property
+    def bits_of_weights(self) -> int:
+        """``weight_bits`` or, where these are not given, ``bits``."""
+        return self.bits if self.weight_bits is None else self.weight_bits
 
     @cached_property
     def macs(self) -> int:
@@ -201,6 +300,27 @@ class Workload:
 
     @cached_property
     def memory_kib(self) -> float:
-        """Weights plus the largest layer's activations, at the workload's bits."""
+        """Weights plus the largest layer's activations, each at their bits."""
         activations = max(layer.input_elements + layer.output_elements for layer in self.layers)
-        return (self.parameters + self.batch * activations) * self.bits / 8 / 1024
+        bits = self.batch * activations * self.bits
+        for layer in self.layers:
+            own = layer.kind is LayerKind.MATMUL
+            bits += layer.parameters * (self.bits if own else self.bits_of_weights)
+        return bits / 8 / 1024
+
+    @classmethod
+    def from_onnx(cls, path: Path | str, bits: int = 8) -> Workload:
+        """The layers of an ONNX file, computed with operands of ``bits`` bits.
+
+        :mod:`archwright.onnx_network.reading` says what becomes of each operator, and gives what
+        is left out as data (``read_onnx_network``). Warns once with
+        :class:`UnknownOperators`, listing operators that became no layer with their
+        share of the FLOPs. Raises :class:`UserError`, one line, for a file that is no
+        sound ONNX network with fixed sizes.
+        """
+        from archwright.onnx_network.reading import read_onnx_network
+
+        network = read_onnx_network(Path(path), bits)
+        if network.warning:
+            warnings.warn(UnknownOperators(network.warning), stacklevel=2)
+        return network.workload

@@ -132,3 +132,41 @@ def port_to(
         return ModelPort(Profile(**fields), limits or Limits(10**6, 1.0)), server
 
     return build
+
+
+@pytest.fixture
+def archwright_(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line in this process, in an empty folder: status, stdout, stderr."""
+    from archwright.cli import main
+
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["archwright", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A network file and a hardware file, as a run's folder best/ has them."""
+    import numpy as np
+
+    from archwright.evaluators.hardware import dump_hardware, hardware_space
+    from archwright.evaluators.supernet import InputShape, network_space
+
+    network = network_space(InputShape(1, 8, 10)).decode(np.zeros((1, 14), dtype=np.int64))[0]
+    lines = [f"{name} = {value}" for name, value in network.items()]
+    text = "\n".join(["[input]", "channels = 1\nside = 8\nclasses = 10", "[network]", *lines])
+    (tmp_path / "network.toml").write_text(text, encoding="utf-8")
+    hardware = hardware_space().decode(np.array([[1, 1, 0, 1, 1, 1, 1, 1, 0]]))[0]
+    dump_hardware(hardware, tmp_path / "hardware.toml")
+    return tmp_path / "network.toml", tmp_path / "hardware.toml"

@@ -48,6 +48,47 @@ def test_a_package_that_is_missing_is_named_with_what_to_do(
     )
 
 
+def test_each_simulator_is_found_with_its_version() -> None:
+    findings = {finding.name: finding for finding in check_up()}
+    for name, package in (("scalesim", "scalesim"), ("zigzag", "zigzag-dse")):
+        finding = findings[f"simulator {name}"]
+        try:
+            assert finding == Finding(finding.name, "ok", importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            assert finding.state == "absent"
+    assert findings["simulator measured"].detail == importlib.metadata.version("onnxruntime")
+    assert "simulator analytical" not in findings
+
+
+def test_a_simulator_that_is_absent_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = importlib.metadata.version
+
+    def version(package: str) -> str:
+        if package in ("scalesim", "six"):
+            raise importlib.metadata.PackageNotFoundError(package)
+        return real(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    command = "pip install 'archwright[simulators]'"
+    detail = f"SCALE-Sim is not installed: {command}"
+    assert named("simulator scalesim") == Finding("simulator scalesim", "absent", detail)
+    zigzag = named("simulator zigzag")
+    assert zigzag.state == "absent"
+    assert zigzag.detail.endswith(command)
+
+
+def test_an_extra_that_names_another_is_not_looked_at_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = importlib.metadata.requires
+    more = ['archwright[simulators]; extra == "dev"', 'scalesim>=3; extra == "simulators"']
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: [*(real(name) or []), *more])
+    assert named("archwright").detail.startswith(__version__)
+    assert not [finding for finding in check_up() if finding.name == "scalesim"]
+
+
 def test_a_folder_that_was_never_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(name: str) -> list[str]:
         raise importlib.metadata.PackageNotFoundError(name)

@@ -14,13 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from commands import Run, one_line
 
 import archwright
 from archwright.cli import main
-from archwright.evaluators.hardware import dump_hardware, hardware_space
-from archwright.evaluators.supernet import InputShape, network_space
 
 BRIEF = """
 name = "toy"
@@ -30,27 +28,6 @@ objectives.latency_ms = "minimise"
 budget.evaluations = 4
 """
 HEAVY = ("chromadb", "langgraph", "onnx", "openai", "plotly", "pymoo", "sklearn", "torch")
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def archwright_(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Run:
-    """Runs the command line in this process, in an empty folder: status, stdout, stderr."""
-    monkeypatch.setenv("COLUMNS", "80")
-    (tmp_path / "cwd").mkdir()
-    monkeypatch.chdir(tmp_path / "cwd")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["archwright", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -63,15 +40,6 @@ def process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
         check=False,
         **{"capture_output": True, **options},
     )
-
-
-def one_line(err: str) -> str:
-    """What a user's mistake says: one line, no traceback."""
-    assert err.endswith("\n")
-    lines = err.splitlines()
-    assert len(lines) == 1, err
-    assert lines[0].startswith("archwright: ")
-    return lines[0].removeprefix("archwright: ")
 
 
 def everything_in(folder: Path) -> dict[str, bytes | None]:
@@ -112,7 +80,6 @@ def test_help_lists_every_command_in_80_columns(
         (["search", "b.toml", "--workers", "65"], "Invalid value for '--workers': "),
         (["resume", "x", "--workers", "many"], "Invalid value for '--workers': "),
         (["search", "a", "b"], "Got unexpected extra argument"),
-        (["simulate", "n.toml"], "Missing option '--hardware'"),
         (["\x1b[2J"], "No such command"),
     ],
 )
@@ -286,72 +253,6 @@ def test_runs_are_listed_with_how_they_stand(archwright_: Run, home: Path, tmp_p
         (names[2], "missing"),
     ]
     assert rows[0]["folder"] == str(tmp_path / "digits-1")
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
-    """A network file and a hardware file, as a run's folder best/ has them."""
-    network = network_space(InputShape(1, 8, 10)).decode(np.zeros((1, 14), dtype=np.int64))[0]
-    lines = [f"{name} = {value}" for name, value in network.items()]
-    text = "\n".join(["[input]", "channels = 1", "side = 8", "classes = 10", "[network]", *lines])
-    (tmp_path / "network.toml").write_text(text, encoding="utf-8")
-    hardware = hardware_space().decode(np.array([[1, 1, 0, 1, 1, 1, 1, 1, 0]]))[0]
-    dump_hardware(hardware, tmp_path / "hardware.toml")
-    return tmp_path / "network.toml", tmp_path / "hardware.toml"
-
-
-def test_a_network_is_costed_on_a_hardware(archwright_: Run, files: tuple[Path, Path]) -> None:
-    network, hardware = files
-    status, out, err = archwright_("simulate", network, "--hardware", hardware)
-    assert (status, err) == (0, "")
-    assert max(map(len, out.splitlines())) <= 80
-    status, text, _ = archwright_("simulate", network, "--hardware", hardware, "--json")
-    assert status == 0
-    simulation = json.loads(text.splitlines()[-1])
-    assert simulation["fidelity"] == "analytical"
-    for layer in simulation["layers"]:
-        assert re.search(rf"^ *{re.escape(layer['name'])} +{layer['cycles']} ", out, re.MULTILINE)
-    for metric, value in simulation["totals"].items():
-        assert re.search(rf"^{metric} +{re.escape(f'{value:.4g}')}$", out, re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "message"),
-    [
-        ("network.toml", "bits = 8", "bits = 9", "network.bits = 9: allowed [8, 16]"),
-        ("network.toml", "bits = 8", "", "network.bits: missing; allowed [8, 16]"),
-        ("network.toml", "bits = 8", "bits = 16", "hardware: bits = 8: "),
-        ("network.toml", "side = 8", "side = 9999", "network.toml: input.side = 9999: should be "),
-        ("network.toml", "[network]", "[net]", "network.toml: net: unknown key; allowed input, "),
-        ("network.toml", "[network]", "[network", "network.toml: not TOML: "),
-        ("hardware.toml", "rows = 8", "rows = 9", "hardware.toml: rows = 9: allowed [4, 8, "),
-        ("hardware.toml", "rows = 8", "rows = true", "hardware.toml: rows = True: allowed [4, "),
-        ("hardware.toml", "rows = 8", "", "hardware.toml: rows: missing; allowed [4, 8, "),
-        ("hardware.toml", "rows = 8", "[rows]", "hardware.toml: "),
-        ("hardware.toml", "rows = 8", "rows = " + "[" * 5000, "nested too deeply"),
-        ("hardware.toml", "rows = 8", "rows = " + "9" * 5000, "hardware.toml: not TOML: "),
-        ("hardware.toml", "rows = 8", "rows = 0x" + "f" * 5000, "hardware.toml: rows = (int): "),
-    ],
-)
-def test_a_file_that_cannot_be_simulated_is_one_line(
-    archwright_: Run, files: tuple[Path, Path], file: str, old: str, new: str, message: str
-) -> None:
-    network, hardware = files
-    path = network.parent / file
-    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
-    status, out, err = archwright_("simulate", network, "--hardware", hardware)
-    assert (status, out) == (2, "")
-    assert message in one_line(err)
-
-
-@pytest.mark.parametrize("missing", [0, 1])
-def test_a_file_that_is_not_there_is_one_line(
-    archwright_: Run, files: tuple[Path, Path], missing: int
-) -> None:
-    files[missing].unlink()
-    status, _, err = archwright_("simulate", files[0], "--hardware", files[1])
-    assert status == 2
-    assert one_line(err) == f"{files[missing]}: no such {files[missing].stem} file"
 
 
 def test_doctor_without_settings_is_content(archwright_: Run) -> None:

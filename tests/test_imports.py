@@ -18,6 +18,7 @@ PACKAGE = ROOT / "archwright"
 # <- cli, web.
 # A module directly under archwright that is not named here is a type, rank 0.
 RANKS = {
+    "onnx_network": 0,
     "evaluators": 1,
     "memory": 1,
     "tools": 2,
@@ -34,6 +35,7 @@ RANKS = {
     "delivery": 4,
     "summary": 4,
     "simulation": 4,
+    "comparison": 4,
     "checkup": 4,
     "run": 4,
     "result": 4,

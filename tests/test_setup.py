@@ -273,4 +273,12 @@ def test_every_dependency_is_pinned_inside_its_range() -> None:
     extras = PROJECT["optional-dependencies"].values()
     for text in [*PROJECT["dependencies"], *(each for extra in extras for each in extra)]:
         requirement = Requirement(text)
+        if requirement.name == PROJECT["name"]:
+            assert requirement.extras <= set(PROJECT["optional-dependencies"]), text
+            continue  # an extra that brings others along
         assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, text
+
+
+def test_the_tests_bring_the_simulators() -> None:
+    wanted = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
+    assert any(r.name == PROJECT["name"] and "simulators" in r.extras for r in wanted)

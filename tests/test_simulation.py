@@ -113,7 +113,9 @@ def test_layers_and_totals_fit_80_columns(side: int) -> None:
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
     for layer in simulation.layers:
-        assert any(layer.name in line and str(layer.cycles) in line for line in lines), layer.name
+        assert any(layer.name in line and f"{layer.cycles:.0f}" in line for line in lines), (
+            layer.name
+        )
     for metric, value in simulation.totals.items():
         assert f"{metric:12} {value:.4g}" in text
     assert "…" not in text

@@ -25,12 +25,12 @@ import numpy.typing as npt
 
 from archwright.brief import Brief
 from archwright.space import Point, Value
-from archwright.workload import LayerKind, Workload
+from archwright.workload import Layer, LayerKind, Workload
 
-VERSION = 1
+VERSION = 2
 """To be raised with every change of the numbers: indices of another version are rebuilt."""
 
-BRIEF, WORKLOAD, DESIGN = 24, 16, 24
+BRIEF, WORKLOAD, DESIGN = 24, 19, 24
 DIMENSION = BRIEF + WORKLOAD + DESIGN
 
 Floats = npt.NDArray[np.float64]
@@ -98,6 +98,7 @@ def _shape_of(workload: Workload) -> Floats:
         (math.log10(1 + workload.macs) - 6) / 2,
         (math.log10(1 + workload.parameters) - 4) / 2,
         (math.log2(workload.bits) - 3) / 2,
+        math.log2(workload.batch) / 4,
         *shares,
         math.log2(len(layers)) / 4 - 1,
         float(channels.mean()) / 4 - 1,
@@ -105,9 +106,14 @@ def _shape_of(workload: Workload) -> Floats:
         math.log2(first.in_height * first.in_width) / 8 - 1,
         math.log2(first.in_channels) / 4,
         math.log2(last.out_channels) / 4 - 1,
-        sum(layer.kernel for layer in layers) / len(layers) / 4,
+        sum(map(_side, layers)) / len(layers) / 4,
     ]
     return np.array(numbers)
+
+
+def _side(layer: Layer) -> float:
+    """The side of a square as large as the layer's window."""
+    return math.sqrt(math.prod(layer.window))
 
 
 def _choices(side: str, point: Point | None) -> list[Feature]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -175,15 +175,26 @@ def load_failure(row: RowMapping) -> FailedSubject:
 
 
 def dump_workload(workload: Workload) -> str:
-    """A workload as JSON."""
-    return dump(asdict(workload))
+    """A workload as JSON; of layers only what differs from the fields' defaults."""
+    layers = [_without_defaults(layer) for layer in workload.layers]
+    numbers = {name: getattr(workload, name) for name in ("bits", "batch", "weight_bits")}
+    return dump({"name": workload.name, **numbers, "layers": layers})
+
+
+def _without_defaults(layer: Layer) -> Row:
+    values = {field.name: (getattr(layer, field.name), field.default) for field in fields(layer)}
+    return {name: value for name, (value, default) in values.items() if value != default}
 
 
 def load_workload(text: str) -> Workload:
-    """A workload from its JSON. Raises ValueError for anything else."""
+    """A workload from its JSON, also one written before layers had groups and batches.
+
+    Raises ValueError for anything else.
+    """
     table: Any = json.loads(text)
     try:
         layers = tuple(Layer(**{**x, "kind": LayerKind(x["kind"])}) for x in table["layers"])
-        return Workload(table["name"], layers, table["bits"])
-    except TypeError:
+        batch, weight_bits = table.get("batch", 1), table.get("weight_bits")
+        return Workload(table["name"], layers, table["bits"], batch, weight_bits)
+    except (TypeError, KeyError):
         raise ValueError("not a workload") from None

@@ -45,12 +45,13 @@ def _offers(before: list[str], chat: Chat) -> list[str]:
 
 
 def _choices() -> list[str]:
-    from archwright.evaluators.hardware import hardware_space
+    from archwright.evaluators.hardware.space import SPACES, hardware_space
     from archwright.evaluators.supernet import InputShape, network_space
     from archwright.session.changes import choice_names
 
     network = network_space(InputShape(channels=1, side=8, classes=10))
-    return choice_names(dict.fromkeys(network.names, 0), dict.fromkeys(hardware_space().names, 0))
+    hardware = [name for space in SPACES for name in hardware_space(space).names]
+    return choice_names(dict.fromkeys(network.names, 0), dict.fromkeys(hardware, 0))
 
 
 def install(chat: Chat) -> None:

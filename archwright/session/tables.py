@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from archwright.tools.desk import RunState
     from archwright.tools.fronts import ComparedDesigns, ExplainedDesign, ShownFront
     from archwright.tools.recall_designs import RecalledDesigns
-    from archwright.tools.simulate_hardware import SimulatedLayer
+    from archwright.tools.simulate_hardware import CostedLayer
 
 WIDTH = 80
 SHOWN_KEY = 8
@@ -94,7 +94,7 @@ def explained(found: ExplainedDesign) -> list[Table | Text]:
     return [facts, _layer_table(found.layers)]
 
 
-def _layer_table(layers: Sequence[SimulatedLayer]) -> Table:
+def _layer_table(layers: Sequence[CostedLayer]) -> Table:
     """The slowest layers; what bounds each."""
     slowest = sorted(layers, key=lambda layer: -layer.latency_us)[:SHOWN_LAYERS]
     title = f"layers: the slowest {len(slowest)} of {len(layers)}"

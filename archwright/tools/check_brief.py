@@ -85,7 +85,7 @@ def _check(arguments: CheckBrief, desk: Desk) -> CheckedBrief:
     networks = network_space(data.shape).restrict(brief.network.choices)
     fixed = brief.hardware.fixed
     choices = brief.hardware.choices if fixed is None else {c: [v] for c, v in fixed.items()}
-    hardware = hardware_space().restrict(choices)
+    hardware = hardware_space(brief.hardware.space).restrict(choices)
     return CheckedBrief(
         ok=True,
         problem="",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from archwright.evaluators.hardware import hardware_space
 from archwright.evaluators.supernet import network_space
@@ -18,6 +18,9 @@ class DescribeSpace(Images):
     """Which space, and for a network space the images it is for."""
 
     space: Literal["network", "hardware"]
+    hardware: Literal["systolic", "row_stationary"] = Field(
+        default="systolic", description="which hardware space"
+    )
 
 
 class DescribedChoice(BaseModel):
@@ -39,8 +42,10 @@ class DescribedSpace(BaseModel):
 
 def _describe(arguments: DescribeSpace, desk: Desk) -> DescribedSpace:
     """List the choices of the network space or the hardware space, with their meaning."""
-    hardware = arguments.space == "hardware"
-    space = hardware_space() if hardware else network_space(arguments.shape)
+    if arguments.space == "hardware":
+        space = hardware_space(arguments.hardware)
+    else:
+        space = network_space(arguments.shape)
     return DescribedSpace(
         name=space.name,
         size=space.size,

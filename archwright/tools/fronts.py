@@ -18,7 +18,7 @@ from archwright.tools.archived import (
     archived,
 )
 from archwright.tools.desk import Desk
-from archwright.tools.simulate_hardware import SimulatedLayer, simulated_layers
+from archwright.tools.simulate_hardware import CostedLayer, costed_layers
 from archwright.tools.tool import Tool
 
 MOST_DESIGNS = 200
@@ -61,7 +61,7 @@ class ExplainedDesign(BaseModel):
     """A design, its layers on its hardware, and what limits it."""
 
     design: ShownDesign
-    layers: list[SimulatedLayer]
+    layers: list[CostedLayer]
     area_mm2: dict[str, float] = Field(description="by component")
     bottleneck: str = Field(description="the slowest layer and the resource that bounds it")
     evidence: str = Field(description="which evaluators, versions and fidelities gave the numbers")
@@ -112,14 +112,13 @@ def _explain(arguments: OneDesign, desk: Desk) -> ExplainedDesign:
     with archived(arguments.run, desk) as run:
         design = run.design(arguments.design)
         workload = run.workload(design)
-        model = AnalyticalModel()
-        layers = simulated_layers(model, workload, design.hardware)
+        layers = costed_layers(workload, design.hardware)
         slowest = max(layers, key=lambda layer: layer.latency_us)
         total = sum(layer.latency_us for layer in layers)
         return ExplainedDesign(
             design=run.show(design),
             layers=layers,
-            area_mm2=dict(model.area_breakdown(design.hardware)),
+            area_mm2=dict(AnalyticalModel().area_breakdown(design.hardware)),
             bottleneck=(
                 f"{slowest.name} takes {slowest.latency_us / total:.0%} of the time, "
                 f"bound by {slowest.bound}"

@@ -10,7 +10,16 @@ from rich.table import Table
 
 from benchmarks.hardware.row import Row
 
-MEASUREMENTS = ("cycles", "throughput", "zigzag_agreement", "eyeriss_alexnet", "a100_matmul")
+MEASUREMENTS = (
+    "cycles",
+    "throughput",
+    "simulator_speed",
+    "area",
+    "zigzag_agreement",
+    "eyeriss_alexnet",
+    "a100_matmul",
+    "proxy",
+)
 
 
 def main() -> None:

@@ -23,8 +23,10 @@ layers = st.builds(
     Layer,
     name=st.just("layer"),
     kind=st.sampled_from([kind for kind in LayerKind if kind is not LayerKind.DEPTHWISE]),
-    in_channels=sides,
-    out_channels=sides,
+    in_channels=sides.map(lambda side: 4 * side),
+    out_channels=sides.map(lambda side: 4 * side),
+    groups=st.sampled_from([1, 2, 4]),
+    kernel_width=st.none() | st.integers(1, 11),
     in_height=sides,
     in_width=sides,
     out_height=sides,
@@ -36,6 +38,7 @@ workloads = st.builds(
     name=st.just("any"),
     layers=st.lists(layers, min_size=1, max_size=6).map(tuple),
     bits=st.sampled_from([1, 4, 8, 16]),
+    batch=st.integers(1, 64),
 )
 
 

@@ -240,11 +240,12 @@ def test_three_processes_write_sync_and_recall_at_once(tmp_path: Path, memory, m
 KILLED = """
 from pathlib import Path
 from conftest import make_brief
+from archwright.memory.embedding import DIMENSION
 from archwright.memory.index import DesignIndex, Entry
 home = Path(sys.argv[1])
 with DesignIndex(home).session() as index:
     for i in range(10**6):
-        entries = {f"{i}-{j}": Entry([1.0] * 64, "half") for j in range(100)}
+        entries = {f"{i}-{j}": Entry([1.0] * DIMENSION, "half") for j in range(100)}
         index.replace("zombie", entries, "mark")
         print("written", flush=True)
 """
@@ -263,4 +264,4 @@ def test_a_writer_that_is_killed_leaves_nothing_half_done(tmp_path, memory, make
 def test_the_memory_is_light_to_import() -> None:
     script = "import archwright.memory.recall, archwright.memory.lessons\n"
     script += "print({'chromadb', 'torch', 'moocore'} & set(sys.modules))"
-    assert run_script(script).communicate(timeout=60) == ("set()\n", "")
+    assert run_script(script).communicate(timeout=240) == ("set()\n", "")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 60
+PATIENCE_S = 240
 PROMPT = "archwright> "
 _STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 

@@ -25,7 +25,7 @@ from archwright.session.talk import _history
 from archwright.settings import Settings
 from archwright.tools.archived import ShownDesign, ShownMetric
 from archwright.tools.fronts import ComparedDesigns, ExplainedDesign, ShownFront
-from archwright.tools.simulate_hardware import SimulatedLayer
+from archwright.tools.simulate_hardware import CostedLayer
 
 HARDWARE = {c.name: c.values[-1] for c in hardware_space().choices}
 NETWORK = {c.name: c.values[-1] for c in network_space(InputShape(3, 256, 10)).choices}
@@ -52,9 +52,10 @@ def printed(what: Any) -> str:
 def every_table() -> dict[str, Any]:
     designs = [shown_design(key) for key in "abcde"]
     objectives = dict.fromkeys(list(METRICS)[:5], "minimise")
-    layer = SimulatedLayer(
-        name="stage3.block3.depthwise", cycles=10**9, stall_cycles=10**9, utilisation=0.00123,
-        dram_bytes=1e9, energy_uj=1e-5, latency_us=1.2e-5, bound="weight_buffer",
+    layer = CostedLayer(
+        name="stage3.block3.depthwise", macs=10**9, cycles=10**9, stall_cycles=10**9,
+        utilisation=0.00123, dram_bytes=1e9, energy_uj=1e-5, latency_us=1.2e-5,
+        bound="weight_buffer",
     )  # fmt: skip
     explained = ExplainedDesign(
         design=designs[0], layers=[layer] * 40, area_mm2={"weight_buffer": 1.0}, bottleneck=LONG,

@@ -9,54 +9,42 @@ for both in words.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from archwright.errors import MeasurementFailed, UserError
-from archwright.evaluators.hardware.blocks import cross_blocks, zip_blocks
+from archwright.evaluators.hardware.blocks import LayerQuantities, cross_blocks, zip_blocks
 from archwright.evaluators.hardware.columns import HardwareColumns
 from archwright.evaluators.hardware.costs import Floats
-from archwright.evaluators.hardware.demand import (
-    Demand,
-    LayerRows,
-    demand,
-    layer_rows,
-    workload_rows,
-)
+from archwright.evaluators.hardware.dataflows import too_small
+from archwright.evaluators.hardware.layers import layer_rows
 from archwright.evaluators.hardware.totals import (
-    energy_by_component,
-    metrics_of,
-    stalled_cycles,
-    totals_of,
+    BOUNDS,
+    BUFFERS,
+    ENERGIES,
+    OUTPUTS,
+    TOTALS,
+    TYPES,
+    Bound,
+    Costs,
 )
 from archwright.space import Point
 from archwright.workload import Workload
 
-TOTALS = (
-    "latency_ms",
-    "energy_uj",
-    "area_mm2",
-    "power_mw",
-    "cycles",
-    "stall_cycles",
-    "utilisation",
-    "dram_bytes",
-    "macs",
-    "parameters",
-    "memory_kib",
-)
-"""What ``evaluate`` gives; ``cycles`` are without stalls."""
-
-Bound = Literal["compute", "dram", "fill/drain", "vector unit"]
+LARGEST_WORKING_SET = 2**24  # bytes at work in a block
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer on one hardware. Bytes by "inputs", "weights", "outputs"; energy, uJ, by
-    the components of :meth:`AnalyticalModel.per_layer`; ``utilisation`` is the share of
-    the array's multiply-accumulates that the layer used over its total cycles.
+    """One layer on one hardware, for the whole batch.
+
+    Bytes by "inputs", "weights", "outputs", that pass each level of memory (``array_bytes``
+    from one processing element to another); energy, uJ, by ``ENERGIES``; ``peak_bytes``,
+    by "input_buffer" and so on, is what a buffer must hold for the layer's tiling, both
+    halves. ``utilisation`` is the share of the array's multiply-accumulates that the layer
+    used over its total cycles; ``bound`` is the resource that takes most of its time.
     """
 
     name: str
@@ -69,10 +57,13 @@ class LayerCost:
     energy_uj: Mapping[str, float]
     latency_us: float
     bound: Bound
+    register_bytes: Mapping[str, float] = field(default_factory=dict)
+    array_bytes: float = 0.0
+    peak_bytes: Mapping[str, float] = field(default_factory=dict)
 
 
 class AnalyticalModel:
-    """Costs of networks on systolic arrays at 45 nm, one input at a time (batch 1)."""
+    """Costs of networks on arrays of processing elements, for batches of inputs."""
 
     def evaluate(
         self,
@@ -83,16 +74,18 @@ class AnalyticalModel:
     ) -> dict[str, Floats]:
         """Each of ``metrics`` for every pair of a workload and a hardware point.
 
-        ``hardware`` maps choice names to 1-D arrays of one length, as ``Space.columns``
-        gives them. "cross" gives arrays of shape (workloads, hardware), "zip" pairs the
-        i-th with the i-th: shape (pairs,). Pairs that cannot run (see :meth:`infeasible`)
-        are inf in every metric but ``utilisation``, which is 0. A pair's values do not
-        depend on its company, to the bit. Beside the results, memory stays below about
-        100 MB. Raises :class:`UserError` (:class:`SpaceError` for the hardware).
+        ``metrics`` are of ``OUTPUTS``; only what they need is computed. ``hardware`` maps
+        choice names to 1-D arrays of one length, as ``Space.columns`` gives them (see
+        :meth:`HardwareColumns.checked`). "cross" gives arrays of shape (workloads,
+        hardware), "zip" pairs the i-th with the i-th: shape (pairs,). Pairs that cannot
+        run (see :meth:`infeasible`) are inf in every metric but ``utilisation``, which is
+        0. A pair's values do not depend on its company, to the bit. Beside the results,
+        memory stays below about 100 MB. Raises :class:`UserError` (:class:`SpaceError` for
+        the hardware).
         """
-        unknown = [name for name in metrics if name not in TOTALS]
+        unknown = [name for name in metrics if name not in OUTPUTS]
         if unknown:
-            raise UserError(f"metrics: {unknown[0]!r}: allowed {', '.join(TOTALS)}")
+            raise UserError(f"metrics: {unknown[0]!r}: allowed {', '.join(OUTPUTS)}")
         if pairing not in ("cross", "zip"):
             raise UserError(f"pairing = {pairing!r}: allowed 'cross', 'zip'")
         points = HardwareColumns.checked(hardware)
@@ -103,58 +96,58 @@ class AnalyticalModel:
             )
         shape = (len(points),) if pairing == "zip" else (len(workloads), len(points))
         results = {name: np.empty(shape) for name in metrics}
+        # The C library keeps freed memory up to the size of the largest block freed so far:
+        # without this, each block's pages would be handed back and faulted in anew.
+        np.empty(LARGEST_WORKING_SET // 8)
         blocks = zip_blocks if pairing == "zip" else cross_blocks
-        for where, networks, block, totals in blocks(workloads, points):
-            values = metrics_of(networks, block, totals)
+        for where, costs in blocks(workloads, points):
+            cannot_run = costs.cannot_run if costs.cannot_run.any() else None
             for name in metrics:
-                results[name][where] = values[name]
+                values = costs.metric(name)
+                if cannot_run is not None:
+                    nothing = 0.0 if name == "utilisation" else np.inf
+                    values = np.where(cannot_run, nothing, values)
+                results[name][where] = values
         return results
 
     def per_layer(self, workload: Workload, hardware_point: Point) -> list[LayerCost]:
         """The costs of each layer; they add up to what :meth:`evaluate` gives.
 
-        Energy by component: mac, registers, vector_unit, input_buffer, weight_buffer,
-        output_buffer, dram, interface, leakage. Raises :class:`MeasurementFailed` with
-        the reason where the pair cannot run.
+        Raises :class:`MeasurementFailed` with the reason where the pair cannot run.
         """
         points = HardwareColumns.checked(hardware_point)
         reason = self.infeasible(workload, hardware_point)
         if reason is not None:
             raise MeasurementFailed(reason)
-        layers = layer_rows(workload_rows(workload))
-        asked = demand(layers, points, str(points.dataflow[0]))
-        ratio = points.cycles_per_byte
-        total = stalled_cycles(asked.cycles, asked.first_fill, asked.dram, ratio)
-        energy = energy_by_component(
-            points, layers.macs, layers.vector_operations, totals_of(asked, total)
+        quantities = LayerQuantities(
+            layer_rows([workload]), points, str(points.dataflow[0]), points.cycles_per_byte
         )
-        bounds = _bounds(layers, asked, ratio)
-        peak = float(points["rows"][0] * points["columns"][0])
-        result = []
-        for i, layer in enumerate(workload.layers):
-            result.append(
-                LayerCost(
-                    name=layer.name,
-                    cycles=int(asked.cycles[i]),
-                    stall_cycles=int(total[i] - asked.cycles[i]),
-                    total_cycles=int(total[i]),
-                    utilisation=float(layers.macs[i] / (peak * total[i])),
-                    dram_bytes={
-                        "inputs": float(asked.dram_inputs[i]),
-                        "weights": float(asked.dram_weights[i]),
-                        "outputs": float(asked.dram_outputs[i]),
-                    },
-                    buffer_bytes={
-                        "inputs": float(asked.buffer_inputs[i]),
-                        "weights": float(asked.buffer_weights[i]),
-                        "outputs": float(asked.buffer_outputs[i]),
-                    },
-                    energy_uj={name: float(value[i]) for name, value in energy.items()},
-                    latency_us=float(total[i] / points["clock_mhz"][0]),
-                    bound=bounds[i],
-                )
+        costs = Costs(points, quantities)
+        size = (len(workload.layers),)
+        table = {name: np.broadcast_to(costs.metric(name), size) for name in OUTPUTS}
+        bounds = quantities.timing.bounds
+
+        def parts(family: str, names: Sequence[str], i: int) -> dict[str, float]:
+            return {name: float(table[f"{family}.{name}"][i]) for name in names}
+
+        return [
+            LayerCost(
+                name=layer.name,
+                cycles=int(table["cycles"][i]),
+                stall_cycles=int(table["stall_cycles"][i]),
+                total_cycles=int(table["cycles"][i] + table["stall_cycles"][i]),
+                utilisation=float(table["utilisation"][i]),
+                dram_bytes=parts("dram_bytes", TYPES, i),
+                buffer_bytes=parts("buffer_bytes", TYPES, i),
+                register_bytes=parts("register_bytes", TYPES, i),
+                array_bytes=float(table["array_bytes"][i]),
+                peak_bytes=parts("peak_bytes", [f"{name}_buffer" for name in BUFFERS], i),
+                energy_uj=parts("energy_uj", ENERGIES, i),
+                latency_us=1e3 * float(table["latency_ms"][i]),
+                bound=next(name for name in BOUNDS if bounds[name][i]),
             )
-        return result
+            for i, layer in enumerate(workload.layers)
+        ]
 
     def area_breakdown(self, hardware_point: Point) -> dict[str, float]:
         """Area by component, mm2: array, vector_unit, the three buffers, interface."""
@@ -170,23 +163,10 @@ class AnalyticalModel:
                 f"bits = {supported}: the network's operands have {workload.bits} bits; "
                 f"hardware of at least as many is needed"
             )
-        for name, small in points.too_small(workload.bits).items():
+        for name, small in too_small(points, workload.bits).items():
             if small[0]:
                 return (
-                    f"{name} = {points[name][0]:g}: half of it cannot hold one vector for an "
-                    f"array of {points['rows'][0]:g} x {points['columns'][0]:g} at "
-                    f"{workload.bits} bits"
+                    f"{name} = {points[name][0]:g}: too small for one tile of an array of "
+                    f"{points['rows'][0]:g} x {points['columns'][0]:g} at {workload.bits} bits"
                 )
         return None
-
-
-def _bounds(layers: LayerRows, asked: Demand, cycles_per_byte: Floats) -> list[Bound]:
-    """Which resource bounds each layer: the one that takes most of its time."""
-    fill = np.ceil(asked.first_fill * cycles_per_byte)
-    dram = np.ceil(asked.dram * cycles_per_byte) > fill + asked.cycles
-    filling = 2 * (fill + asked.folding) > fill + asked.cycles
-    names: list[Bound] = []
-    for on_dram, on_array, on_fill in zip(dram, layers.repeats > 0, filling, strict=True):
-        on_chip: Bound = "fill/drain" if on_fill else "compute"
-        names.append("dram" if on_dram else on_chip if on_array else "vector unit")
-    return names

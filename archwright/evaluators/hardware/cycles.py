@@ -17,7 +17,7 @@ The total is folds x cycles - 1.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,20 +31,34 @@ LARGEST_SIZE = 2**31 - 1
 
 
 def ceil_div(a: Any, b: Any) -> Any:
-    """The smallest whole number not below a / b; exact for integers and whole floats."""
-    return -(-a // b)
+    """The smallest whole number not below a / b, as a float.
+
+    Exact for whole a below 2^53 and any whole b: where a / b is no whole number, it lies
+    at least 1 / b below the next one, more than rounding, at most a / b x 2^-53, can add.
+    """
+    return np.ceil(a / b)
 
 
-def fold_streams(dataflow: str, m: Any, n: Any, k: Any, rows: Any, cols: Any) -> tuple[Any, ...]:
-    """(folds, streamed, overhead) of a product under one dataflow.
+class Fold(NamedTuple):
+    """How a product is cut: folds along the array's rows and columns, and what one takes.
 
     A fold takes ``streamed`` cycles of data and ``overhead`` cycles of fill and drain.
     """
+
+    rows: Any
+    columns: Any
+    streamed: Any
+    overhead: Any
+
+
+def fold_streams(dataflow: str, m: Any, n: Any, k: Any, rows: Any, cols: Any) -> Fold:
+    """How a product is cut under one of the systolic dataflows."""
     if dataflow == "os":
-        return ceil_div(m, rows) * ceil_div(n, cols), k, rows + cols - 2
+        return Fold(ceil_div(m, rows), ceil_div(n, cols), k, rows + cols - 2)
+    overhead = 2 * rows + cols - 2
     if dataflow == "ws":
-        return ceil_div(k, rows) * ceil_div(n, cols), m, 2 * rows + cols - 2
-    return ceil_div(k, rows) * ceil_div(m, cols), n, 2 * rows + cols - 2
+        return Fold(ceil_div(k, rows), ceil_div(n, cols), m, overhead)
+    return Fold(ceil_div(k, rows), ceil_div(m, cols), n, overhead)
 
 
 def gemm_cycles(
@@ -73,10 +87,9 @@ def gemm_cycles(
     cycles = np.zeros(shape, dtype=np.int64)
     for flow in DATAFLOWS:
         here = flows == flow
-        folds, streamed, overhead = fold_streams(
-            flow, *(np.broadcast_to(array, shape)[here] for array in arrays)
-        )
-        cycles[here] = folds * (streamed + overhead) - 1
+        fold = fold_streams(flow, *(np.broadcast_to(array, shape)[here] for array in arrays))
+        folds = fold.rows.astype(np.int64) * fold.columns.astype(np.int64)
+        cycles[here] = folds * (fold.streamed + fold.overhead) - 1
     return cycles
 
 

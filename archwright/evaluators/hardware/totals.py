@@ -2,132 +2,200 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from archwright.evaluators.hardware import costs
 from archwright.evaluators.hardware.columns import HardwareColumns, Integers
 from archwright.evaluators.hardware.costs import Floats
-from archwright.evaluators.hardware.demand import Demand, LayerRows, Row
-from archwright.workload import Workload
+from archwright.evaluators.hardware.dataflows import too_small
+from archwright.evaluators.hardware.demand import Demand
+from archwright.evaluators.hardware.layers import LayerRows
+
+TYPES = ("inputs", "weights", "outputs")
+BUFFERS = ("input", "weight", "output")
+Bound = Literal["compute", "dram", "fill/drain", "vector unit"]
+BOUNDS: tuple[Bound, ...] = get_args(Bound)
+ENERGIES = (
+    *("mac", "registers", "register_file", "array", "vector_unit"),
+    *("input_buffer", "weight_buffer", "output_buffer", "dram", "interface", "leakage"),
+)
+AREAS = ("array", "vector_unit", "input_buffer", "weight_buffer", "output_buffer", "interface")
+
+TOTALS = (
+    "latency_ms",
+    "energy_uj",
+    "area_mm2",
+    "power_mw",
+    "cycles",
+    "stall_cycles",
+    "utilisation",
+    "dram_bytes",
+    "macs",
+    "parameters",
+    "memory_kib",
+)
+"""What ``evaluate`` gives unless asked for more; ``cycles`` are without stalls."""
+
+OUTPUTS = (
+    *TOTALS,
+    *(f"dram_bytes.{name}" for name in TYPES),
+    *(f"buffer_bytes.{name}" for name in TYPES),
+    *(f"register_bytes.{name}" for name in TYPES),
+    "array_bytes",
+    *(f"energy_uj.{name}" for name in ENERGIES),
+    *(f"area_mm2.{name}" for name in AREAS),
+    *(f"peak_bytes.{name}_buffer" for name in BUFFERS),
+    *(f"bound_cycles.{name}" for name in BOUNDS),
+)
+"""All that ``evaluate`` can give: the totals, and their parts by type and component.
+
+``peak_bytes`` is what a buffer must hold for its most demanding layer, both halves;
+``bound_cycles`` is the time of the layers that each resource bounds.
+"""
 
 
-class Totals(NamedTuple):
-    """Sums over layers (or one layer's), of one shape. Cycles; bytes."""
+class Timing:
+    """Cycles of layers with stalls: compute after the first fill, or the DRAM, whichever
+    ends last. ``at`` picks the hardware (last axis of ``asked``) of each ``cycles_per_byte``.
+    """
 
-    cycles: Floats
-    total_cycles: Floats
-    dram: Floats
-    buffer_inputs: Floats
-    buffer_weights: Floats
-    buffer_outputs: Floats
+    def __init__(
+        self,
+        layers: LayerRows,
+        asked: Demand,
+        cycles_per_byte: Floats,
+        at: Integers | None = None,
+    ) -> None:
+        self._on_array = layers.on_array
+        self._folding = _picked(asked.folding, at)
+        self._fill = np.ceil(_picked(asked.first_fill, at) * cycles_per_byte)
+        self._filled = self._fill + _picked(asked.cycles, at)
+        self._dram = np.ceil(_picked(asked.dram, at) * cycles_per_byte)
+        self.total_cycles: Floats = np.maximum(self._filled, self._dram)
 
+    @cached_property
+    def bounds(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Where each of ``BOUNDS`` takes most of a layer's time; one of them does."""
+        on_dram = self._dram > self._filled
+        on_chip = ~on_dram & self._on_array
+        filling = on_chip & (2 * (self._fill + self._folding) > self._filled)
+        masks = (on_chip & ~filling, on_dram, filling, ~on_dram & ~self._on_array)
+        return dict(zip(BOUNDS, masks, strict=True))
 
-def totals_of(asked: Demand, total_cycles: Floats) -> Totals:
-    """What the costs need of a demand."""
-    return Totals(
-        asked.cycles,
-        total_cycles,
-        asked.dram,
-        asked.buffer_inputs,
-        asked.buffer_weights,
-        asked.buffer_outputs,
-    )
-
-
-def stalled_cycles(
-    cycles: Floats, first_fill: Floats, dram: Floats, cycles_per_byte: Floats
-) -> Floats:
-    """Cycles with stalls: compute after the first fill, or the DRAM, whichever ends last."""
-    filled = np.ceil(first_fill * cycles_per_byte) + cycles
-    total: Floats = np.maximum(filled, np.ceil(dram * cycles_per_byte))
-    return total
-
-
-def energy_by_component(
-    points: HardwareColumns, macs: Floats, vector_operations: Floats, totals: Totals
-) -> dict[str, Floats]:
-    """Energy by component, uJ (the 1e-6 turns pJ into uJ; mW x ms is uJ)."""
-    scale = 1e-6 * (points.voltage / costs.NOMINAL_VOLTAGE) ** 2
-    milliseconds = totals.total_cycles / (points["clock_mhz"] * 1e3)
-    core = points.area_mm2 - points.areas["interface"]
-    element = costs.register_bits(points["bits"]) * costs.REGISTER_BIT_CYCLE_PJ
-    registers = points["rows"] * points["columns"] * element * scale
-    buffers = {
-        f"{name}_buffer": accessed
-        * (costs.buffer_pj_per_byte(points[f"{name}_buffer_kib"]) * scale)
-        for name, accessed in (
-            ("input", totals.buffer_inputs),
-            ("weight", totals.buffer_weights),
-            ("output", totals.buffer_outputs),
-        )
-    }
-    return {
-        "mac": macs * (costs.by_bits(costs.MAC_PJ, points["bits"]) * scale),
-        "registers": totals.cycles * registers,
-        "vector_unit": vector_operations * (costs.VECTOR_OPERATION_PJ * scale),
-        **buffers,
-        "dram": totals.dram * (costs.DRAM_PJ_PER_BYTE * 1e-6),
-        "interface": milliseconds * (points["dram_gb_per_s"] * costs.INTERFACE_MW_PER_GB_PER_S),
-        "leakage": milliseconds * costs.leakage_mw(core, points.voltage),
-    }
+    def quantity(self, name: str) -> Floats:
+        """ "total_cycles", or "bound_cycles." and a bound: those where it bounds, else 0."""
+        if name == "total_cycles":
+            return self.total_cycles
+        return self.total_cycles * self.bounds[name.removeprefix("bound_cycles.")]
 
 
-class Networks(NamedTuple):
-    """What the metrics need of the workloads themselves: arrays of shape (workloads,)."""
-
-    bits: Floats
-    macs: Floats
-    vector_operations: Floats
-    parameters: Floats
-    memory_kib: Floats
-
-    def as_rows(self) -> Networks:
-        """With an axis for the hardware: shape (workloads, 1)."""
-        return Networks(*(array[:, None] for array in self))
-
-    def take(self, indices: Integers) -> Networks:
-        """The workloads at ``indices``."""
-        return Networks(*(array[indices] for array in self))
+def _picked(quantity: Floats, at: Integers | None) -> Floats:
+    return quantity if at is None else quantity[..., at]
 
 
-def networks_of(workloads: Sequence[Workload], tables: Sequence[list[Row]]) -> Networks:
-    """The workloads' own numbers; ``tables`` holds the rows of each one's layers."""
-    operations = LayerRows._fields.index("vector_operations")
-    table = [
-        (w.bits, w.macs, sum(row[operations] for row in rows), w.parameters, w.memory_kib)
-        for w, rows in zip(workloads, tables, strict=True)
-    ]
-    return Networks(*np.array(table, dtype=np.float64).T)
+class Costs:
+    """The metrics of layers, or of pairs of a network and a hardware, each made on demand.
 
+    ``of`` gives what layers ask, by the name of a field of :class:`LayerRows` or
+    :class:`Demand`, "total_cycles", or "bound_cycles." and a bound; for networks summed
+    over their layers (the largest for "peak_", "activations" and "bytes"). It is called once
+    for each.
+    """
 
-def metrics_of(networks: Networks, points: HardwareColumns, totals: Totals) -> dict[str, Floats]:
-    """The totals as metrics, with inf where a pair cannot run."""
-    energy = sum(
-        energy_by_component(points, networks.macs, networks.vector_operations, totals).values(),
-        np.zeros(1),
-    )
-    latency = totals.total_cycles / (points["clock_mhz"] * 1e3)
-    peak = points["rows"] * points["columns"]
-    values = {
-        "latency_ms": latency,
-        "energy_uj": energy,
-        "area_mm2": points.area_mm2,
-        "power_mw": energy / latency,
-        "cycles": totals.cycles,
-        "stall_cycles": totals.total_cycles - totals.cycles,
-        "utilisation": networks.macs / (peak * totals.total_cycles),
-        "dram_bytes": totals.dram,
-        "macs": networks.macs,
-        "parameters": networks.parameters,
-        "memory_kib": networks.memory_kib,
-    }
-    broken = networks.bits > points["bits"]
-    for small in points.too_small(networks.bits).values():
-        broken = broken | small
-    if broken.any():
-        for name, value in values.items():
-            values[name] = np.where(broken, 0.0 if name == "utilisation" else np.inf, value)
-    return values
+    def __init__(self, points: HardwareColumns, of: Callable[[str], Floats]) -> None:
+        self._points, self._of = points, of
+        self._known: dict[str, Floats] = {}
+
+    def __getitem__(self, name: str) -> Floats:
+        if name not in self._known:
+            self._known[name] = self._of(name)
+        return self._known[name]
+
+    def metric(self, name: str) -> Floats:
+        """One of ``OUTPUTS``, also for pairs that cannot run."""
+        family, _, part = name.partition(".")
+        match family:
+            case "latency_ms" | "energy_uj" | "power_mw" | "utilisation" | "memory_kib" if not part:
+                value: Floats = getattr(self, family)
+                return value
+            case "area_mm2":
+                return self._points.areas[part] if part else self._points.area_mm2
+            case "energy_uj":
+                return self.energy(part)
+            case "stall_cycles":
+                return self["total_cycles"] - self["cycles"]
+            case "peak_bytes":
+                return 2 * self[f"peak_{part.removesuffix('_buffer')}s"]
+            case "dram_bytes" if not part:
+                return self["dram_inputs"] + self["dram_weights"] + self["dram_outputs"]
+            case "dram_bytes" | "buffer_bytes" | "register_bytes":
+                return self[f"{family.removesuffix('_bytes')}_{part}"]
+        return self[name]
+
+    @cached_property
+    def cannot_run(self) -> npt.NDArray[np.bool_]:
+        """Which pairs cannot run: narrow hardware, or a buffer below one vector."""
+        bits = 8 * self["bytes"]
+        unable = bits > self._points["bits"]
+        for small in too_small(self._points, bits).values():
+            unable = unable | small
+        return np.asarray(unable)
+
+    @cached_property
+    def latency_ms(self) -> Floats:
+        """Time from the first byte to the last."""
+        latency: Floats = self["total_cycles"] / (self._points["clock_mhz"] * 1e3)
+        return latency
+
+    @cached_property
+    def energy_uj(self) -> Floats:
+        """The sum of all components."""
+        total = self.energy(ENERGIES[0])
+        for component in ENERGIES[1:]:
+            total = total + self.energy(component)
+        return total
+
+    @property
+    def power_mw(self) -> Floats:
+        """Mean power (uJ / ms)."""
+        return self.energy_uj / self.latency_ms
+
+    @property
+    def utilisation(self) -> Floats:
+        """Share of the array's multiply-accumulates that were used, over all cycles."""
+        peak = self._points["rows"] * self._points["columns"]
+        return self["macs"] / (peak * self["total_cycles"])
+
+    @property
+    def memory_kib(self) -> Floats:
+        """Weights plus the largest layer's activations, each at their bits."""
+        return (self["parameter_bytes"] + self["activations"] * self["bytes"]) / 1024
+
+    def energy(self, component: str) -> Floats:
+        """Energy of one of ``ENERGIES``, uJ (mW x ms is uJ)."""
+        points = self._points
+        match component:
+            case "dram":
+                return self.metric("dram_bytes") * (costs.DRAM_PJ_PER_BYTE * 1e-6)
+            case "interface":
+                return self.latency_ms * points.interface_mw
+            case "leakage":
+                return self.latency_ms * points.leakage_mw
+            case "mac":
+                return self["macs"] * points.mac_uj
+            case "registers":
+                return self["cycles"] * points.registers_uj
+            case "vector_unit":
+                return self["vector_operations"] * points.vector_operation_uj
+            case "register_file":
+                accessed = self["register_inputs"] + self["register_weights"]
+                return (accessed + self["register_outputs"]) * points.register_file_uj
+            case "array":
+                return self["array_bytes"] * points.array_uj
+        buffer = component.removesuffix("_buffer")
+        return self[f"buffer_{buffer}s"] * points.buffer_uj(buffer)

@@ -10,6 +10,7 @@ import pytest
 
 from archwright.errors import UserError
 from archwright.evaluators.hardware import gemm_cycles
+from archwright.evaluators.hardware.cycles import ceil_div
 
 TABLE = Path(__file__).parents[2] / "data" / "systolic_cycles.csv"
 
@@ -63,3 +64,13 @@ def test_wrong_sizes_are_one_line(arguments: tuple[object, ...], message: str) -
         gemm_cycles(*arguments)  # type: ignore[arg-type]
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_rounding_up_is_exact_for_whole_floats() -> None:
+    rng = np.random.default_rng(0)
+    whole = rng.integers(1, 2**53, 10_000)
+    by = rng.integers(1, 2 ** rng.integers(1, 53, 10_000))
+    near = np.minimum(whole // by * by + rng.integers(-1, 2, 10_000), 2**53 - 1)
+    for size in (whole, np.maximum(near, 1)):
+        expected = -(-size // by)
+        np.testing.assert_array_equal(ceil_div(size.astype(float), by.astype(float)), expected)

@@ -60,15 +60,46 @@ def test_a_float_for_a_whole_number_is_the_same_point(tmp_path: Path) -> None:
         (('"os"', '"rs"'), "dataflow = 'rs'"),
     ],
 )
+def test_wrong_points_are_one_line(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    path = tmp_path / "hw.toml"
+    dump_hardware(hardware_space().decode(np.zeros((1, 9), dtype=np.int64))[0], path)
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(SpaceError) as caught:
+        load_hardware(path, hardware_space())
+    assert message in str(caught.value)
+    assert "hw.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("rows = 4 ", "rows = 0 "), "rows = 0: must be a whole number from 1"),
+        (("rows = 4 ", "rows = true "), "rows = True: a number is needed"),
+        (("rows = 4 ", "rows = [4] "), "rows = [4]: one value is needed"),
+        (("rows = 4 ", "row = 4 "), "row: not a choice of the systolic space; did you mean rows?"),
+        (("rows = 4 ", "cache = 4 "), "cache: not a choice of the systolic space; its choices"),
+        (("rows = 4 ", "# "), "rows: missing"),
+        (('"os"', '"so"'), "dataflow = 'so': allowed os, ws, is"),
+        (("bits = 8 ", "bits = 6 "), "bits = 6: allowed 4, 8, 16 (those with an energy entry)"),
+    ],
+)
 def test_wrong_files_are_one_line(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     path = tmp_path / "hw.toml"
     dump_hardware(hardware_space().decode(np.zeros((1, 9), dtype=np.int64))[0], path)
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(SpaceError) as caught:
         load_hardware(path)
-    assert message in str(caught.value)
-    assert "hw.toml" in str(caught.value)
+    assert f"hw.toml: {message}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_may_hold_what_no_space_offers(tmp_path: Path) -> None:
+    path = tmp_path / "hw.toml"
+    dump_hardware(hardware_space().decode(np.zeros((1, 9), dtype=np.int64))[0], path)
+    path.write_text(path.read_text().replace("rows = 4 ", "rows = 12 ") + "node_nm = 65\n")
+    point = load_hardware(path)
+    assert (point["rows"], point["node_nm"]) == (12, 65)
 
 
 def test_missing_file_is_one_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from archwright.errors import UserError
 from archwright.evaluators.hardware import export_scalesim, gemm_cycles
+from archwright.workload import Layer, LayerKind, Workload
 
 POINT = {
     "rows": 8,
@@ -56,6 +57,29 @@ def test_topology_lists_the_products_of_the_model(workloads, tmp_path: Path) -> 
     config = (tmp_path / "sim" / "scale.cfg").read_text()
     assert "ArrayHeight = 8\nArrayWidth = 4\n" in config
     assert "Dataflow = ws\n" in config
+
+
+def test_groups_heads_and_batches_are_products_of_their_own(tmp_path: Path) -> None:
+    layers = (
+        Layer("grouped", LayerKind.CONVOLUTION, 4, 6, 5, 5, 3, 3, 3, groups=2),
+        Layer("depthwise", LayerKind.DEPTHWISE, 3, 3, 5, 5, 3, 3, 3),
+        Layer("tokens", LayerKind.LINEAR, 8, 5, 7, 1, 7, 1),
+        Layer("heads", LayerKind.MATMUL, 8, 10, 7, 1, 7, 1, groups=2),
+        Layer("softmax", LayerKind.NORMALISATION, 2, 2, 7, 5, 7, 5),
+    )
+    workload = Workload("all", layers, 8, batch=3)
+    export_scalesim(workload, POINT, tmp_path)
+    with (tmp_path / "topology.csv").open() as file:
+        rows = list(csv.reader(file, skipinitialspace=True))[1:]
+    found = [tuple(int(v) for v in row[1:4]) for row in rows]
+    assert found == [
+        *[(3 * 9, 3, 2 * 9)] * 2,
+        *[(3 * 9, 1, 9)] * 3,
+        (3 * 7, 5, 8),
+        *[(7, 5, 4)] * 6,
+    ]
+    assert sum(m * n * k for m, n, k in found) == workload.macs
+    assert len({row[0] for row in rows}) == len(rows)
 
 
 def test_what_scalesim_cannot_take_is_one_line(workloads, tmp_path: Path) -> None:
