@@ -20,6 +20,7 @@ from archwright.measurement import METRICS
 Role = Literal["planner", "proposer", "critic", "evaluator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Direction = Literal["maximise", "minimise"]
+NetworkFamily = Literal["mbconv", "universal", "small", "mobile"]
 Values = Annotated[list[ChoiceValue], Field(min_length=1)]
 
 EMBEDDED_DATA = ("digits",)
@@ -71,7 +72,7 @@ class Constraint(Table):
 class NetworkSection(Table):
     """The network space, and which values of its choices to keep (all, when not named)."""
 
-    space: Literal["mbconv"] = "mbconv"
+    space: NetworkFamily = "mbconv"
     choices: dict[str, Values] = Field(default_factory=dict)
 
 

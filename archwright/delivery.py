@@ -35,7 +35,8 @@ def deliver(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    table = {"input": vars(bench.data.shape), "network": dict(design.network)}
+    images = {**vars(bench.data.shape), "family": bench.brief.network.space}
+    table = {"input": images, "network": dict(design.network)}
     (partial / "network.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
     dump_hardware(design.hardware, partial / "hardware.toml")
     row = bench.problem.network_space.encode([design.network])

@@ -60,7 +60,7 @@ class NetworkFile:
 
 
 def load_network(path: Path) -> dict[str, Any]:
-    """A network file: tables ``input`` (channels, side, classes) and ``network``.
+    """A network file: tables ``input`` (channels, side, classes, family) and ``network``.
 
     Raises :class:`UserError`, one line, for a missing, damaged or foreign file.
     """
@@ -72,7 +72,7 @@ def load_network(path: Path) -> dict[str, Any]:
 
 
 def load_workload(path: Path, bits: int) -> NetworkFile:
-    """The network in a TOML file of the mbconv space or in any ONNX file.
+    """The network in a TOML file of one of our families or in any ONNX file.
 
     ``bits`` are those of an ONNX network's weights and activations; a TOML file says its
     own. Raises :class:`UserError`, one line.
@@ -81,13 +81,13 @@ def load_workload(path: Path, bits: int) -> NetworkFile:
         read = read_onnx_network(path, bits)
         return NetworkFile(read.workload, path, read.warning)
     table = load_network(path)
-    shape = Images(**{name: table[name] for name in Images.model_fields}).shape
-    space = network_space(shape)
+    images = Images(**{name: table[name] for name in Images.model_fields})
+    space = network_space(images.shape, images.family)
     try:
         network = space.decode(space.encode([table["network"]]))[0]
     except SpaceError as error:
         raise SpaceError(f"{path.name}: network.{error}") from None
-    return NetworkFile(workload_of(network, shape))
+    return NetworkFile(workload_of(network, images.shape, images.family))
 
 
 def run_simulation(

@@ -42,7 +42,7 @@ def spaces_of(brief: Brief, shape: InputShape) -> tuple[Space, Space]:
     Raises :class:`BriefError` naming the choice, its value and what is allowed.
     """
     try:
-        networks = network_space(shape).restrict(brief.network.choices)
+        networks = network_space(shape, brief.network.space).restrict(brief.network.choices)
     except SpaceError as error:
         raise BriefError(f"network.choices.{error}") from None
     try:
@@ -125,7 +125,7 @@ class Bench:
     @property
     def supernet_space(self) -> Space:
         """The space that the supernet covers: also what the brief leaves out."""
-        return network_space(self.data.shape)
+        return network_space(self.data.shape, self.brief.network.space)
 
 
 def prepare(brief: Brief, bounds: tuple[Bound, ...] | None) -> Bench:
@@ -137,7 +137,7 @@ def prepare(brief: Brief, bounds: tuple[Bound, ...] | None) -> Bench:
 
     data = load_data(brief.task, brief.seed)
     networks, hardware = spaces_of(brief, data.shape)
-    workload = partial(workload_of, shape=data.shape)
+    workload = partial(workload_of, shape=data.shape, family=brief.network.space)
     costing = Costing(networks, hardware, workload, brief.seed)
     score = Score(bounds or draw_bounds(brief, costing, data.classes))
     problem = Problem(networks, hardware, score, costing, brief.constraints)
@@ -157,7 +157,8 @@ def train_or_load(
     from archwright.evaluators.supernet import Recipe, cached_supernet
 
     recipe = Recipe(epochs=brief.supernet.epochs, seed=brief.seed)
-    return cached_supernet(recipe, network_space(data.shape), data, cache, progress)
+    space = network_space(data.shape, brief.network.space)
+    return cached_supernet(recipe, space, data, cache, progress)
 
 
 def bounds_to_plain(bounds: tuple[Bound, ...]) -> list[dict[str, Any]]:

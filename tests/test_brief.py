@@ -208,7 +208,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown space": (
         changed(network={"space": "resnet"}),
-        "network.space = 'resnet': should be 'mbconv'",
+        "network.space = 'resnet': should be 'mbconv', 'universal', 'small' or 'mobile'",
     ),
     "one value for a list": (
         changed(network={"choices": {"bits": 8}}),

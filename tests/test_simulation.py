@@ -39,6 +39,7 @@ def test_a_network_file_gives_the_tool_s_arguments(tmp_path: Path) -> None:
         "channels": 3,
         "side": 32,
         "classes": 100,
+        "family": "mbconv",
         "network": {"depth_1": 2, "bits": 8.0},
     }
 
@@ -52,7 +53,7 @@ def test_a_network_file_gives_the_tool_s_arguments(tmp_path: Path) -> None:
         ("[weights]\n" + GOOD, "network.toml: weights: unknown key; allowed input, network"),
         (
             GOOD.replace("side", "width"),
-            "network.toml: input.width: unknown key; allowed channels, side, classes",
+            "network.toml: input.width: unknown key; allowed channels, side, classes, family",
         ),
         (GOOD.replace("[input]", "[input]\nhardware = 1"), None),
         (
@@ -77,7 +78,7 @@ def test_a_foreign_network_file_is_one_line(tmp_path: Path, text: str, message: 
     with pytest.raises(UserError) as caught:
         load_network(written(tmp_path, text))
     expected = (
-        message or "network.toml: input.hardware: unknown key; allowed channels, side, classes"
+        message or "network.toml: input.hardware: unknown key; allowed channels, side, classes, family"
     )
     assert str(caught.value) == expected
 

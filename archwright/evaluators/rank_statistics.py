@@ -70,7 +70,7 @@ def kendall(truth: Sequence[float] | Floats, predicted: Sequence[float] | Floats
     Ties, in either list, are neither agreement nor disagreement. Raises as
     :func:`rank_agreement`.
     """
-    from scipy.stats import kendalltau  # type: ignore[import-untyped]
+    from scipy.stats import kendalltau
 
     return float(kendalltau(*_checked(truth, predicted)).statistic)
 

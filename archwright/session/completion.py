@@ -46,12 +46,14 @@ def _offers(before: list[str], chat: Chat) -> list[str]:
 
 def _choices() -> list[str]:
     from archwright.evaluators.hardware.space import SPACES, hardware_space
-    from archwright.evaluators.supernet import InputShape, network_space
+    from archwright.evaluators.supernet import InputShape
+    from archwright.evaluators.supernet.space import FAMILIES, network_space
     from archwright.session.changes import choice_names
 
-    network = network_space(InputShape(channels=1, side=8, classes=10))
+    shape = InputShape(channels=1, side=8, classes=10)
+    network = [name for family in FAMILIES for name in network_space(shape, family).names]
     hardware = [name for space in SPACES for name in hardware_space(space).names]
-    return choice_names(dict.fromkeys(network.names, 0), dict.fromkeys(hardware, 0))
+    return choice_names(dict.fromkeys(network, 0), dict.fromkeys(hardware, 0))
 
 
 def install(chat: Chat) -> None:

@@ -75,12 +75,14 @@ def simulated(chat: Chat, run: str, network: Point, hardware: Point) -> dict[str
     """The free costs of a design for the images of a run. Raises :class:`UserError`."""
     with archived(run, chat.desk) as found:
         shape = _images(found.brief.task, found.brief.seed)
+        family = found.brief.network.space
     arguments = {
         "network": dict(network),
         "hardware": dict(hardware),
         "channels": shape.channels,
         "side": shape.side,
         "classes": shape.classes,
+        "family": family,
     }
     return simulate_hardware.call(arguments, chat.desk).totals
 

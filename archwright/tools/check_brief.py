@@ -82,7 +82,7 @@ def _check(arguments: CheckBrief, desk: Desk) -> CheckedBrief:
             hardware=0,
         )
     data = load_data(brief.task, brief.seed)
-    networks = network_space(data.shape).restrict(brief.network.choices)
+    networks = network_space(data.shape, brief.network.space).restrict(brief.network.choices)
     fixed = brief.hardware.fixed
     choices = brief.hardware.choices if fixed is None else {c: [v] for c, v in fixed.items()}
     hardware = hardware_space(brief.hardware.space).restrict(choices)

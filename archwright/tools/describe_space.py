@@ -45,7 +45,7 @@ def _describe(arguments: DescribeSpace, desk: Desk) -> DescribedSpace:
     if arguments.space == "hardware":
         space = hardware_space(arguments.hardware)
     else:
-        space = network_space(arguments.shape)
+        space = network_space(arguments.shape, arguments.family)
     return DescribedSpace(
         name=space.name,
         size=space.size,

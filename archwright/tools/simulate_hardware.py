@@ -28,7 +28,7 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 
 
 class SimulateHardware(Images):
-    """A network of the mbconv space, the images it is for, a hardware, and who judges."""
+    """A network of a family, the images it is for, a hardware, and who judges."""
 
     network: PointArgument = Field(description="a value for each choice of the network space")
     hardware: PointArgument = Field(description="a value for each choice of the hardware space")
@@ -114,9 +114,9 @@ def costed_layers(workload: Workload, hardware: Point) -> list[CostedLayer]:
 
 def _simulate(arguments: SimulateHardware, desk: Desk) -> Simulation:
     """Cost a network on a hardware: latency, energy, area, layers; by formula or simulator."""
-    network = _in(network_space(arguments.shape), "network", arguments.network)
+    network = _in(network_space(arguments.shape, arguments.family), "network", arguments.network)
     hardware = _in(space_of(arguments.hardware), "hardware", arguments.hardware)
-    workload = workload_of(network, arguments.shape)
+    workload = workload_of(network, arguments.shape, arguments.family)
     try:
         return simulate(workload, hardware, arguments.fidelity)
     except MeasurementFailed as failure:

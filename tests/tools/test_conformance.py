@@ -109,7 +109,7 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"space": "network", "channels": 2}, "channels = 2: should be 1 or 3"),
         (
             {"space": "network", "size": 8},
-            "size: unknown key; allowed channels, side, classes, space",
+            "size: unknown key; allowed channels, side, classes, family, space",
         ),
     ],
     "simulate_hardware": [

@@ -103,7 +103,7 @@ class AccuracyPredictor:
 
     def _reach(self, level: float) -> float:
         """How many predicted deviations an interval of this level reaches."""
-        from scipy.stats import t  # type: ignore[import-untyped]
+        from scipy.stats import t
 
         n = len(self._misses)
         rank = math.ceil((n + 1) * level)

@@ -43,7 +43,7 @@ class GaussianProcess:
 
     def fit(self, inputs: Floats, targets: Floats, seed: int) -> None:
         """Learn from ``inputs``, shape (rows, columns), and ``targets``, shape (rows,)."""
-        from scipy.linalg import cho_factor, cho_solve  # type: ignore[import-untyped]
+        from scipy.linalg import cho_factor, cho_solve
 
         rows = np.random.default_rng(seed).permutation(len(inputs))[:LEARNED_FROM]
         self._parameters = self._learned(inputs[rows], targets[rows])
@@ -100,7 +100,7 @@ class GaussianProcess:
 
     def _learned(self, inputs: Floats, targets: Floats) -> Floats:
         """The parameters' logarithms with the largest posterior density."""
-        from scipy.optimize import minimize  # type: ignore[import-untyped]
+        from scipy.optimize import minimize
 
         products = [inputs[:, g] @ inputs[:, g].T for g in self._groups]
         distances = [_squared_distance(inputs[:, g], inputs[:, g]) for g in self._groups]

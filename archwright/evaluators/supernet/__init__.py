@@ -2,14 +2,17 @@
 
 Where things are, in the order in which a network meets them:
 
-- ``data``       images, labels and splits, from what a user has
+- ``loaders``    images and labels, from what a user has (``idx``: files like MNIST's)
+- ``data``       the same checked and split
 - ``plan``       what a network is made of, its counts and its workload; no torch
 - ``space``      our families of networks and their spaces; no torch
 - ``modules``    a network of fixed sizes as a module
 - ``elastic``    shared weights of which networks take their share
 - ``network``    the supernet of one of our families
 - ``released``   supernets that others trained: Once-for-All, AttentiveNAS
-- ``train``      recipe, training with checkpoints, the cache of trained supernets
+- ``recipe``     how a supernet is trained, as data; no torch
+- ``train``      training, and the cache of trained supernets; its parts: ``augmentation`` of
+  images, ``sampling`` of networks, ``losses``, the gradients of a ``step``, ``checkpoints``
 - ``extraction`` one network as a stand-alone module; batch norm recalibrated and folded
 - ``quantise``   the module at the design's bits: what is measured and what is exported
 - ``evaluate``   the instrument, with its pool of workers
@@ -35,12 +38,12 @@ if TYPE_CHECKING:
     )
     from archwright.evaluators.supernet.plan import InputShape
     from archwright.evaluators.supernet.quantise import QuantisedNetwork, prepare
+    from archwright.evaluators.supernet.recipe import Recipe
     from archwright.evaluators.supernet.released.attentive import AttentiveNASSupernet
     from archwright.evaluators.supernet.released.ofa import OFAMobileNetV3
     from archwright.evaluators.supernet.space import network_space, plan_of, workload_of
     from archwright.evaluators.supernet.train import (
         Checkpoint,
-        Recipe,
         TrainingProgress,
         cached_supernet,
         load_supernet,
@@ -54,9 +57,9 @@ _HOMES = {
     "released.ofa": ("OFAMobileNetV3",),
     "space": ("network_space", "plan_of", "workload_of"),
     "network": ("Supernet", "largest_network", "smallest_network"),
+    "recipe": ("Recipe",),
     "train": (
         "Checkpoint",
-        "Recipe",
         "TrainingProgress",
         "cached_supernet",
         "load_supernet",

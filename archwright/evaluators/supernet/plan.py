@@ -211,7 +211,9 @@ def workload_from(plan: NetworkPlan, name: str) -> Workload:
         layers += _unit_layers(unit.name, unit, side)
         side = halved(side, unit.stride)
     layers += _head_layers(plan.features, plan.classified, side, plan.shape.classes)
-    return Workload(name, tuple(layers), plan.bits)
+    # Fewer than 8 bits are those of the weights; activations keep 8.
+    weight_bits = plan.bits if plan.bits < 8 else None
+    return Workload(name, tuple(layers), max(plan.bits, 8), weight_bits=weight_bits)
 
 
 # The same few layers stand in many networks. Building them costs more than finding them.

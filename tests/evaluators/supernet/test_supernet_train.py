@@ -162,6 +162,10 @@ def test_another_supernets_weights_are_not_loaded(trained, digits) -> None:
         DataError, match=r"body.classifier.weight has shape \(10, 8\); here \(4, 8\)"
     ):
         load_supernet(trained.checkpoint.path, trained.space, InputShape(1, 8, 4))
+    with pytest.raises(DataError, match=r"has shape \(1, 1, 1, 1\); here \(1, 3, 1, 1\)"):
+        load_supernet(trained.checkpoint.path, trained.space, InputShape(3, 8, 10))
+    with pytest.raises(DataError, match=r"area has shape \(6, 8\); here \(6, 10\)"):
+        load_supernet(trained.checkpoint.path, trained.space, InputShape(1, 10, 10))
 
 
 def test_a_device_that_is_not_there_is_one_line(tmp_path, small_space, few_digits) -> None:
