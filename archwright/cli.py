@@ -12,6 +12,7 @@ import typer
 
 from archwright import __version__
 from archwright.errors import ArchwrightError, UserError, printable
+from archwright.supernet_commands import supernet_app
 
 app = typer.Typer(
     name="archwright",
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(supernet_app, name="supernet")
 
 RunArgument = Annotated[str, typer.Argument(help="a run's id, or the beginning of it")]
 JsonOption = Annotated[

@@ -43,6 +43,15 @@ METRICS: dict[str, Metric] = {
 }
 """What a brief may ask for or bound. All but accuracy are costs: free and exact."""
 
+DIAGNOSTICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("cross_entropy", "nats", False, "mean surprise at the images' labels"),
+        Metric("images", "1", True, "how many images an accuracy was measured on"),
+    )
+}
+"""What is measured beside the metrics, and kept, but nothing that a brief may ask for."""
+
 COSTS: tuple[str, ...] = tuple(name for name in METRICS if name != "accuracy")
 
 

@@ -58,9 +58,11 @@ def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise DataError(f"{path}: not a readable .npz file: {_short(error)}") from None
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     """What ``torch.save`` wrote: a dictionary of tensors, numbers, text and lists of them.
 
+    ``mapped``: tensors stay in the file and come into memory as they are used, once for
+    all processes that read it so.
     Anything else in it (code, other classes) is refused before it can run.
     """
     import torch
@@ -69,7 +71,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_zip(path, archive, LARGEST_CHECKPOINT_BYTES)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except UntrustedFileError:
         raise
     except pickle.UnpicklingError:

@@ -36,6 +36,8 @@ RANKS = {
     "summary": 4,
     "simulation": 4,
     "comparison": 4,
+    "supernet_commands": 4,
+    "supernet_folder": 4,
     "checkup": 4,
     "run": 4,
     "result": 4,

@@ -78,7 +78,8 @@ def test_a_foreign_network_file_is_one_line(tmp_path: Path, text: str, message: 
     with pytest.raises(UserError) as caught:
         load_network(written(tmp_path, text))
     expected = (
-        message or "network.toml: input.hardware: unknown key; allowed channels, side, classes, family"
+        message
+        or "network.toml: input.hardware: unknown key; allowed channels, side, classes, family"
     )
     assert str(caught.value) == expected
 

@@ -63,9 +63,12 @@ class WorkerPool(Generic[Task, Result]):
         self._workers: list[_Worker] = []
         self._run_here: Callable[[Task], Result] | None = None
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Result | TaskFailed]]:
+    def run(
+        self, tasks: Sequence[Task], sizes: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, Result | TaskFailed]]:
         """(index, result or failure) of every task, each as soon as it exists.
 
+        A task of size n, where ``sizes`` are given, has n times the limit.
         Raises :class:`MeasurementFailed` when workers cannot be started. When the caller
         stops early, or is interrupted, the workers that are busy are killed.
         """
@@ -79,7 +82,8 @@ class WorkerPool(Generic[Task, Result]):
                 for worker in self._workers:
                     if worker.ready and worker.task is None and waiting:
                         index, attempt = waiting.popleft()
-                        worker.give(index, attempt, tasks[index], self._time_limit_s)
+                        limit = self._time_limit_s * (sizes[index] if sizes else 1)
+                        worker.give(index, attempt, tasks[index], limit)
                 for worker in self._next_events():
                     yield from self._take(worker, waiting)
         finally:
@@ -137,7 +141,7 @@ class WorkerPool(Generic[Task, Result]):
                 raise MeasurementFailed(f"a worker did not start within {START_LIMIT_S:g} s")
             yield (
                 worker.task,
-                TaskFailed(f"stopped after the time limit of {self._time_limit_s:g} s"),
+                TaskFailed(f"stopped after the time limit of {worker.limit_s:g} s"),
             )
             return
         try:
@@ -179,11 +183,13 @@ class _Worker:
         self.ready = False
         self.task: int | None = None
         self.attempt = 0
+        self.limit_s = START_LIMIT_S
         self.deadline = time.monotonic() + START_LIMIT_S
 
     def give(self, index: int, attempt: int, task: object, time_limit_s: float) -> None:
         """Send a task."""
         self.task, self.attempt = index, attempt
+        self.limit_s = time_limit_s
         self.deadline = time.monotonic() + time_limit_s
         with contextlib.suppress(OSError):  # it died: its pipe says so when it is read
             self.connection.send(task)

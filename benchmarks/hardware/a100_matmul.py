@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from archwright.evaluators.hardware.platforms import MeasuredLatency, Platform, RooflineModel
 from archwright.workload import Layer, LayerKind, Workload
-from benchmarks.hardware.row import Row
+from benchmarks.row import Row
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data" / "matmul_a100.csv"
 CALIBRATION_STEP = 4

@@ -9,7 +9,7 @@ Nothing here is fitted to it.
 from __future__ import annotations
 
 from archwright.evaluators.hardware import AnalyticalModel
-from benchmarks.hardware.row import Row
+from benchmarks.row import Row
 
 CORE_MM2 = 12.25
 # The global buffer has 100 KiB for inputs and partial sums and 8 KiB for weights.

@@ -19,8 +19,8 @@ from archwright.errors import MeasurementFailed
 from archwright.evaluators.hardware import AnalyticalModel, gemm_cycles
 from archwright.evaluators.hardware.simulators import ScaleSim
 from archwright.workload import Layer, Workload
-from benchmarks.hardware.row import Row
 from benchmarks.hardware.throughput import mobilenet_v2
+from benchmarks.row import Row
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "systolic_cycles.csv"

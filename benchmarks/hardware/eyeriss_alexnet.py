@@ -33,7 +33,7 @@ from archwright.evaluators.hardware.row_mapping import (
 )
 from archwright.evaluators.hardware.row_stationary import fastest_mapping, row_stationary_demand
 from archwright.workload import Layer, LayerKind, Workload
-from benchmarks.hardware.row import Row
+from benchmarks.row import Row
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data" / "eyeriss_alexnet.csv"
 LAYER_ASKED, TOTAL_ASKED, POWER_ASKED, ELEMENTS_ASKED = 0.12, 0.06, 0.25, 1

@@ -26,8 +26,8 @@ from archwright.evaluators.hardware.learned.proxy import columns_of
 from archwright.evaluators.hardware.simulators.zigzag import ZigZag
 from archwright.space import point_hash
 from archwright.workload import Workload
-from benchmarks.hardware.row import Row
 from benchmarks.hardware.zigzag_systolic import DATA, SEARCH
+from benchmarks.row import Row
 
 Floats = npt.NDArray[np.float64]
 FOLDS, SEED = 4, 0

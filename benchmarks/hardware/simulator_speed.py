@@ -13,8 +13,8 @@ from archwright.errors import MeasurementFailed
 from archwright.evaluators.hardware import OUTPUTS, AnalyticalModel, hardware_space
 from archwright.evaluators.hardware.simulators import simulators
 from archwright.space import Value
-from benchmarks.hardware.row import Row
 from benchmarks.hardware.throughput import mobilenet_v2
+from benchmarks.row import Row
 
 HARDWARE: dict[str, Value] = {
     **{"rows": 64, "columns": 64, "dataflow": "os", "bits": 8},

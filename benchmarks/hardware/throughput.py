@@ -19,7 +19,7 @@ import numpy as np
 
 from archwright.evaluators.hardware import OUTPUTS, AnalyticalModel, hardware_space
 from archwright.workload import Layer, LayerKind, Workload
-from benchmarks.hardware.row import Row
+from benchmarks.row import Row
 
 STAGES = (  # expansion, channels, blocks, stride: Sandler et al., CVPR 2018, table 2
     *((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)),

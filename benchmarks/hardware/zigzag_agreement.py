@@ -27,8 +27,8 @@ from scipy.stats import spearmanr
 
 from archwright.evaluators.hardware.hierarchy import preset
 from archwright.workload import Layer, LayerKind
-from benchmarks.hardware.row import Row
 from benchmarks.hardware.zigzag_reference import ACCELERATORS, HELD_OUT, REFERENCE, refresh
+from benchmarks.row import Row
 
 Floats = npt.NDArray[np.float64]
 LEAST_SPEARMAN, LARGEST_MEDIAN, LARGEST_P90 = 0.95, 0.20, 0.40

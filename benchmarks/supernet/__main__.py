@@ -1,33 +1,8 @@
 """All measurements of the supernets as one table. Run by `python -m benchmarks.supernet`."""
 
-from __future__ import annotations
+from benchmarks.command import print_measurements
 
-import argparse
-import importlib
-
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.hardware.row import Row
-
-MEASUREMENTS = ("fashion", "truth", "training_step")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
-    names = parser.parse_args().names or MEASUREMENTS
-    for name in names:
-        if name not in MEASUREMENTS:
-            parser.error(f"{name}: allowed {', '.join(MEASUREMENTS)}")
-    rows: list[Row] = []
-    for name in names:
-        rows += importlib.import_module(f"benchmarks.supernet.{name}").measure()
-    table = Table("what", "asked", "reached", "met")
-    for row in rows:
-        table.add_row(row.what, row.asked, row.reached, {True: "yes", False: "no"}.get(row.met, ""))
-    Console().print(table)
-
+MEASUREMENTS = ("fashion", "truth", "evaluation_speed", "predictor", "training_step")
 
 if __name__ == "__main__":
-    main()
+    print_measurements("benchmarks.supernet", MEASUREMENTS, __doc__ or "")

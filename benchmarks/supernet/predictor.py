@@ -25,7 +25,7 @@ from archwright.evaluators.supernet.released.predictor import (
     ofa_space,
     plan_of_ofa_point,
 )
-from benchmarks.hardware.row import Row
+from benchmarks.row import Row
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

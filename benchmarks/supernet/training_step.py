@@ -27,7 +27,7 @@ from archwright.evaluators.supernet import (
 )
 from archwright.evaluators.supernet.step import Stepper
 from archwright.space import Point
-from benchmarks.hardware.row import Row
+from benchmarks.row import Row
 
 SHAPE = InputShape(1, 28, 10)
 BATCH, REPEATS, MEMORY_STEPS, MEMORY_RUNS = 64, 25, 12, 3

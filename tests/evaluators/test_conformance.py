@@ -31,7 +31,7 @@ from archwright.evaluators.supernet import (
     network_space,
     workload_of,
 )
-from archwright.measurement import METRICS, Fidelity
+from archwright.measurement import DIAGNOSTICS, METRICS, Fidelity
 from archwright.space import Point
 from archwright.workload import Workload
 
@@ -104,7 +104,7 @@ def test_every_number_has_its_provenance(make: Make, designs: list[Design]) -> N
     instrument = make()
     for outcome in instrument.measure(designs):
         for m in outcome.measurements:
-            assert METRICS[m.metric].unit == m.unit
+            assert (METRICS | DIAGNOSTICS)[m.metric].unit == m.unit
             assert math.isfinite(m.value)
             assert m.low <= m.value <= m.high
             assert m.seconds >= 0

@@ -13,7 +13,11 @@ from archwright.space import Space
 SPACES = {
     "mbconv, digits": network_space(InputShape(1, 8, 10)),
     "mbconv, colour": network_space(InputShape(3, 32, 100)),
+    "universal": network_space(InputShape(1, 28, 10), "universal"),
+    "small": network_space(InputShape(1, 28, 10), "small"),
+    "mobile": network_space(InputShape(3, 96, 100), "mobile"),
     "systolic": hardware_space(),
+    "row_stationary": hardware_space("row_stationary"),
 }
 
 

@@ -36,9 +36,12 @@ def write(path: Path, supernet: nn.Module, state: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def verified(path: Path) -> dict[str, Any]:
-    """A checkpoint whose weights are those that were written. Raises :class:`DataError`."""
-    content = read_checkpoint(path)
+def verified(path: Path, *, mapped: bool = False) -> dict[str, Any]:
+    """A checkpoint whose weights are those that were written. Raises :class:`DataError`.
+
+    ``mapped``: see :func:`read_checkpoint`.
+    """
+    content = read_checkpoint(path, mapped=mapped)
     weights = content.get("weights")
     if content.get("version") != TRAINER_VERSION or not isinstance(weights, dict):
         raise DataError(f"{path}: not a supernet of trainer version {TRAINER_VERSION}")
@@ -61,7 +64,10 @@ def restore(path: Path, supernet: nn.Module, optimiser: torch.optim.Optimizer) -
 
 
 def load_weights(path: Path, supernet: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load all weights, or none and a line that says what does not fit."""
+    """Load all weights, or none and a line that says what does not fit.
+
+    A supernet without memory of its own (on torch's meta device) takes the tensors themselves.
+    """
     own = supernet.state_dict()
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     if missing or extra:
@@ -72,7 +78,8 @@ def load_weights(path: Path, supernet: nn.Module, weights: dict[str, Tensor]) ->
                 f"{path}: another supernet's: {name} has shape {tuple(weights[name].shape)}; "
                 f"here {tuple(tensor.shape)}"
             )
-    supernet.load_state_dict(weights)
+    bare = any(tensor.is_meta for tensor in own.values())
+    supernet.load_state_dict(weights, assign=bare)
 
 
 def hashed(weights: dict[str, Tensor]) -> str:

@@ -38,7 +38,15 @@ class Coded(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Codes of ``x``, as floats."""
-        return (x / self.divisor).round_().clamp_(self.low, self.high)
+        return self.coded_in_place(x / self.divisor)
+
+    def of_sums(self, sums: Tensor) -> Tensor:
+        """The same, in the memory of ``sums``."""
+        return self.coded_in_place(sums.div_(self.divisor))
+
+    def coded_in_place(self, x: Tensor) -> Tensor:
+        """Whole numbers within bounds."""
+        return x.round_().clamp_(self.low, self.high)
 
 
 class CodedConvolution(nn.Module):
@@ -81,7 +89,7 @@ class CodedConvolution(nn.Module):
             sums = real * torch.clamp(real + 3, 0, 6) / 6
         elif self.activation == "swish":
             sums = functional.silu(sums / self.real_divisor)
-        return cast(Tensor, self.coded(sums))
+        return self.coded.of_sums(sums)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding = weight.shape[-1] // 2
@@ -173,7 +181,7 @@ def activation_bits(bits: int) -> int:
 class Summed(Protocol):
     """A convolution or a product with a matrix."""
 
-    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None, /) -> Tensor:
         """Sums over ``x`` times ``weight``, plus the bias where there is one."""
         ...
 
@@ -188,6 +196,7 @@ def sums_of(operation: Summed, x: Tensor, weight: Tensor, bias: Tensor, bits: in
         return operation(x, weight, bias)
     (x_high, x_low), (high, low) = _bytes(x), _bytes(weight)
     middle = operation(x_high, low, None).add_(operation(x_low, high, None))
+    # Divided, not multiplied: onnxruntime would let a convolution start at the other sums.
     total = operation(x_high, high, None).div_(2**-8).add_(middle)
     total.add_(operation(x_low, low, None).div_(2**8))
     return total.add_((bias / 2**8).view(-1, *(1,) * (total.ndim - 2)))
@@ -200,7 +209,7 @@ def sum_unit(bits: int) -> int:
 
 def _bytes(codes: Tensor) -> tuple[Tensor, Tensor]:
     """Codes as 256 x high + low, with low from 0 to 255."""
-    high = (codes / 2**8).floor_()
+    high = (codes * 2**-8).floor_()
     return high, torch.sub(codes, high, alpha=2**8)
 
 
@@ -208,7 +217,8 @@ def scale_of(x: Tensor, bits: int, *, signed: bool) -> Tensor:
     """The real value of one code, so that the largest magnitude has the largest code."""
     levels = activation_bits(bits)
     steps = 2 ** (levels - 1) - 1 if signed else 2**levels - 1
-    largest = x.abs().max()
+    low, high = torch.aminmax(x)
+    largest = torch.maximum(high, -low)
     positive = torch.where(largest > 0, largest, torch.ones(()))
     return cast(Tensor, positive / steps)
 

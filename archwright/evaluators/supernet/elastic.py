@@ -21,7 +21,7 @@ from archwright.evaluators.supernet.modules import (
     Unit,
     activated,
 )
-from archwright.evaluators.supernet.plan import BlockPlan, NetworkPlan, UnitPlan
+from archwright.evaluators.supernet.plan import BlockPlan, NetworkPlan, Shortcut, UnitPlan
 
 BATCH_NORM_EPSILON = 1e-5
 
@@ -252,7 +252,7 @@ class ElasticBody(nn.Module):
                 nn.init.zeros_(cast(Tensor, module.reduce.bias))
                 nn.init.zeros_(cast(Tensor, module.expand.bias))
         for block in self.plan.blocks:
-            if block.in_channels == block.out_channels:
+            if block.shortcut == Shortcut():  # without it a branch of zeros would never learn
                 nn.init.zeros_(self.block(block).unit("project").scale)
         nn.init.normal_(self.classifier.weight, std=0.01, generator=generator)
         nn.init.zeros_(self.classifier.bias)

@@ -24,14 +24,12 @@ from archwright.errors import DataError, MeasurementFailed, UntrustedFileError
 from archwright.evaluators.supernet.augmentation import augmented
 from archwright.evaluators.supernet.data import Data, Images, Labels, scaled
 from archwright.evaluators.supernet.extraction import Network
+from archwright.evaluators.supernet.modules import recalibrate
 from archwright.evaluators.supernet.recipe import Recipe
-from archwright.evaluators.supernet.train import TrainingProgress
+from archwright.evaluators.supernet.train import LARGEST_GRADIENT, TrainingProgress
 from archwright.untrusted import read_checkpoint
 
 FITTING_VERSION = "1"
-LARGEST_NORM = 5.0
-"""Gradients of a larger norm are scaled down to it, as in the supernet's training."""
-
 Report = Callable[[TrainingProgress], None]
 
 
@@ -56,6 +54,8 @@ def fine_tune(
 ) -> Fit:
     """Train ``network`` further, in place, and leave it at its best epoch on validation.
 
+    ``recipe`` as for a supernet, of which a single network needs the part without methods,
+    samplers and devices; an extracted one wants about a tenth of the learning rate.
     With ``checkpoint``, a file, it goes on where a training of the same network, data and
     recipe was stopped. Batch norms end with the statistics of data.calibration(). Raises
     :class:`MeasurementFailed` where the loss is not finite: the network then is at its best
@@ -100,8 +100,6 @@ class _Fitting:
 
     def run(self, progress: Report) -> Fit:
         """Train all epochs that are left."""
-        from archwright.evaluators.supernet.modules import recalibrate
-
         if self._keep_best and not self._restore():
             recalibrate(self._network, self._calibration)
             self._best = (0, self._accuracy(), _copied(self._network))
@@ -109,10 +107,6 @@ class _Fitting:
             self._restore()
         first, started = len(self._losses), time.monotonic()
         epochs = self._recipe.epochs
-        # Channels last: depthwise convolutions train several times as fast on CPUs.
-        hook = self._network.body.stem.register_forward_hook(
-            lambda _module, _images, x: x.contiguous(memory_format=torch.channels_last)
-        )
         try:
             for epoch in range(first, epochs):
                 self._losses.append(self._train_epoch(epoch))
@@ -126,7 +120,6 @@ class _Fitting:
                 left = seconds / (epoch + 1 - first) * (epochs - epoch - 1)
                 progress(TrainingProgress(epoch + 1, epochs, self._losses[-1], seconds, left))
         finally:
-            hook.remove()
             if self._keep_best:
                 self._network.load_state_dict(self._best[2])
             recalibrate(self._network, self._calibration)
@@ -144,29 +137,23 @@ class _Fitting:
             chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
             batch = torch.from_numpy(scaled(augmented(recipe, self._data.images[chosen], rng)))
             answers = torch.from_numpy(self._data.labels[chosen])
-            self._set_rate((epoch + step / steps) / recipe.epochs)
+            for group in self._optimiser.param_groups:
+                group["lr"] = recipe.rate((epoch + step / steps) / recipe.epochs)
             self._optimiser.zero_grad(set_to_none=True)
             logits = self._network(batch)
             smoothing = recipe.label_smoothing
             loss = functional.cross_entropy(logits, answers, label_smoothing=smoothing)
-            if not math.isfinite(loss.item()):
-                raise MeasurementFailed(
-                    f"training a network: the loss is {loss.item()} at epoch {epoch + 1}, step "
-                    f"{step + 1}; the weights after epoch {epoch} are kept"
-                )
             torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(self._network.parameters(), LARGEST_NORM)
+            norm = torch.nn.utils.clip_grad_norm_(self._network.parameters(), LARGEST_GRADIENT)
+            for what, value in (("loss", loss.item()), ("gradient", float(norm))):
+                if not math.isfinite(value):
+                    raise MeasurementFailed(
+                        f"training a network: the {what} is {value} at epoch {epoch + 1}, step "
+                        f"{step + 1}; the weights after epoch {epoch} are kept"
+                    )
             self._optimiser.step()
             total += loss.item()
         return total / steps
-
-    def _set_rate(self, share: float) -> None:
-        """``share`` of the whole training is done (arXiv 1608.03983)."""
-        warm_up = self._recipe.warm_up
-        rise = min(1.0, (share + 1e-3) / warm_up) if warm_up else 1.0
-        for group in self._optimiser.param_groups:
-            cosine = 0.5 * (1 + math.cos(math.pi * share))
-            group["lr"] = self._recipe.learning_rate * cosine * rise
 
     def _accuracy(self) -> float:
         validation = self._data.splits.validation

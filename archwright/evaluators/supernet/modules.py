@@ -134,6 +134,7 @@ class Body(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, side, side) to logits of shape (batch, classes)."""
+        x = channels_last(x)
         for part in self.parts:
             x = channels_last(part(x))
         return self.finish(x)

@@ -117,6 +117,15 @@ class Recipe:
         del settings["workers"]
         return digest_of(settings)
 
+    def rate(self, share: float) -> float:
+        """The learning rate once ``share`` of the training is done.
+
+        Linear warm-up, then half a cosine down to zero (arXiv 1608.03983).
+        """
+        cosine = 0.5 * (1 + math.cos(math.pi * share))
+        rise = min(1.0, (share + 1e-3) / self.warm_up) if self.warm_up else 1.0
+        return self.learning_rate * cosine * rise
+
 
 _WHOLE = {field.name for field in fields(Recipe) if field.type == "int"}
 

@@ -127,9 +127,14 @@ def new_supernet(space: Space, shape: InputShape, seed: int) -> Supernet:
 
 
 def load_supernet(path: Path, space: Space, shape: InputShape) -> Supernet:
-    """The trained supernet in ``path``. Raises :class:`DataError` when it is another's."""
-    weights = verified(path)["weights"]
-    supernet = new_supernet(space, shape, 0)
+    """The trained supernet in ``path``. Raises :class:`DataError` when it is another's.
+
+    Its weights stay in the file and are read as they are used: processes that load the
+    same one share their memory.
+    """
+    weights = verified(path, mapped=True)["weights"]
+    with torch.device("meta"):
+        supernet = new_supernet(space, shape, 0)
     load_weights(path, supernet, weights)
     return supernet.eval()
 
@@ -163,7 +168,8 @@ def _train_epoch(
 
         networks = [*fixed, *sampler.draw(rng, loss_of)]
         others = [network for network in networks if not _alike(network, largest)]
-        _set_rate(optimiser, recipe, epoch + step / steps)
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate((epoch + step / steps) / recipe.epochs)
         optimiser.zero_grad(set_to_none=True)
         loss, losses = stepper.add_gradients(batch, answers, others)
         norm = float(torch.nn.utils.clip_grad_norm_(supernet.parameters(), LARGEST_GRADIENT))
@@ -189,15 +195,6 @@ def _on(device: str, tensor: Tensor) -> Tensor:
     if tensor.ndim == 4:
         tensor = tensor.contiguous(memory_format=torch.channels_last)
     return tensor.to(device, non_blocking=True)
-
-
-def _set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, epoch: float) -> None:
-    """Linear warm-up, then half a cosine down to zero (arXiv 1608.03983)."""
-    share = epoch / recipe.epochs
-    cosine = 0.5 * (1 + math.cos(math.pi * share))
-    rise = min(1.0, (share + 1e-3) / recipe.warm_up) if recipe.warm_up else 1.0
-    for group in optimiser.param_groups:
-        group["lr"] = recipe.learning_rate * cosine * rise
 
 
 @contextmanager

@@ -118,3 +118,13 @@ def test_every_kind_of_block_is_quantised_and_exported(
 def test_an_unknown_family_is_one_line() -> None:
     with pytest.raises(SpaceError, match="network space = 'resnet': allowed mbconv"):
         network_space(SHAPES[0], "resnet")
+
+
+def test_every_network_answers_to_its_images_before_it_is_trained() -> None:
+    """A stage that halves the image and keeps the width has no shortcut around it."""
+    shape = InputShape(1, 16, 10)
+    space = network_space(shape, "small").restrict({"width_1": [16], "width_2": [16]})
+    supernet = Supernet(space, shape, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = supernet(images(), largest_network(space))
+    assert logits.std(0).min() > 0

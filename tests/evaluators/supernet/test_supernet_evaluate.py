@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archwright.design import Design, Origin
-from archwright.evaluators.supernet import SupernetEvaluator, prepare
-from archwright.evaluators.supernet.evaluate import wilson_interval
+from archwright.errors import DataError
+from archwright.evaluators.supernet import SupernetEvaluator, extract, prepare
+from archwright.evaluators.supernet.extraction import recalibrate
+from archwright.evaluators.supernet.score import LOOKS, Score, wilson_interval
 from archwright.measurement import Fidelity
 
 
@@ -34,13 +36,16 @@ def test_value_is_the_accuracy_of_the_prepared_module(trained, designs) -> None:
         module = prepare(trained.supernet, one.network, calibration)
         with torch.no_grad():
             right = (module(torch.from_numpy(images)).argmax(1).numpy() == labels).mean()
-        (measurement,) = outcome.measurements
+        measurement, cross_entropy, seen = outcome.measurements
         assert measurement.value == right
         assert measurement.low < measurement.value < measurement.high
         assert measurement.subject == one.network_key
         assert (measurement.metric, measurement.fidelity) == ("accuracy", Fidelity.SUPERNET)
         assert measurement.context == evaluator.context
         assert measurement.seconds > 0
+        assert (cross_entropy.metric, cross_entropy.unit) == ("cross_entropy", "nats")
+        assert cross_entropy.low < cross_entropy.value < cross_entropy.high
+        assert (seen.metric, seen.value) == ("images", len(labels))
 
 
 def test_values_do_not_depend_on_workers_or_order(trained, designs) -> None:
@@ -100,6 +105,68 @@ def test_context_covers_weights_data_and_split(trained) -> None:
     }
     assert len(contexts) == 4
     assert context() in contexts
+
+
+def test_an_accuracy_out_of_reach_ends_the_evaluation(trained, designs) -> None:
+    make = SupernetEvaluator
+    with make(trained.checkpoint, trained.space, trained.data, workers=0) as evaluator:
+        whole = evaluator.measure(designs)
+    with make(
+        trained.checkpoint, trained.space, trained.data, workers=0, at_least=0.99
+    ) as evaluator:
+        early = evaluator.measure(designs)
+        assert (
+            evaluator.context
+            != make(trained.checkpoint, trained.space, trained.data, workers=0).context
+        )
+    total = len(trained.data.splits.validation)
+    for full, stopped in zip(whole, early, strict=True):
+        accuracy, _, seen = stopped.measurements
+        assert seen.value == np.ceil(total * LOOKS[0])
+        assert accuracy.low <= full.measurements[0].value <= accuracy.high < 0.99
+    with pytest.raises(DataError, match=r"at_least = 1.5: allowed 0 to 1"):
+        make(trained.checkpoint, trained.space, trained.data, at_least=1.5)
+
+
+def test_scores_before_quantisation(trained, designs) -> None:
+    networks = [one.network for one in designs]
+    make = SupernetEvaluator
+    with make(
+        trained.checkpoint, trained.space, trained.data, workers=0, at_bits=False
+    ) as evaluator:
+        scores = dict(evaluator.score_each([*networks, {**networks[0], "kernel_1": 9}]))
+    validation = trained.data.splits.validation
+    images, labels = trained.data.take(validation)
+    calibration = torch.from_numpy(trained.data.take(trained.data.calibration())[0])
+    for index, network in enumerate(networks):
+        module = extract(trained.supernet, network)
+        recalibrate(module, calibration)
+        with torch.no_grad():
+            right = int((module(torch.from_numpy(images)).argmax(1).numpy() == labels).sum())
+        score = scores[index]
+        assert isinstance(score, Score)
+        assert score.correct == right
+    assert "kernel_1 = 9" in scores[len(networks)].reason
+
+
+def test_one_bad_network_does_not_fail_its_group(trained, designs, monkeypatch) -> None:
+    """What cannot be computed is found by measuring each network of its group alone."""
+    from archwright.evaluators.supernet import evaluate, together
+
+    networks = [one.network for one in designs]
+    prepared = together.prepare_together
+
+    def failing(supernet, group, images, **settings):
+        if networks[2] in group:
+            raise RuntimeError("a broken layer")
+        return prepared(supernet, group, images, **settings)
+
+    monkeypatch.setattr(together, "prepare_together", failing)
+    monkeypatch.setattr(evaluate, "GROUPS_PER_WORKER", 1)
+    with SupernetEvaluator(trained.checkpoint, trained.space, trained.data, workers=0) as evaluator:
+        scores = dict(evaluator.score_each(networks))
+    assert "a broken layer" in scores[2].reason
+    assert all(isinstance(scores[k], Score) for k in range(len(networks)) if k != 2)
 
 
 def test_splits_are_scored_apart(trained, designs) -> None:

@@ -1,0 +1,111 @@
+"""Evaluations per second, against extracting, recalibrating and evaluating one by one.
+
+Both measure the same 200 networks of family "small", drawn uniformly, at their bits, on
+Fashion-MNIST (recalibrated on 512 training images, evaluated on 3,000), with the weights
+of a supernet that was trained for one short epoch. The plain loop is run with torch's
+default threads and with one; the faster counts. Ours has 2 processes, and their start is
+not counted: a search starts them once.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from archwright.evaluators.supernet import (
+    Recipe,
+    Splits,
+    Supernet,
+    SupernetEvaluator,
+    cached_supernet,
+    extract,
+    load_supernet,
+    network_space,
+)
+from archwright.evaluators.supernet.data import Data, scaled
+from archwright.evaluators.supernet.extraction import recalibrate
+from archwright.evaluators.supernet.quantise import quantised
+from archwright.evaluators.supernet.score import Score
+from archwright.space import Value
+from benchmarks.row import Row
+from benchmarks.supernet.truth import fashion
+
+FAMILY, NETWORKS, BATCH = "small", 200, 256
+RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=1e-2, shift=0.0, device="cpu")
+Network = dict[str, Value]
+
+
+def plain_loop(supernet: Supernet, networks: list[Network], data: Data) -> list[int]:
+    """How many validation images each network classifies correctly."""
+    calibration = torch.from_numpy(data.take(data.calibration())[0])
+    validation = data.splits.validation
+    counts = []
+    for network in networks:
+        module = extract(supernet, network)
+        recalibrate(module, calibration)
+        coded = quantised(module, calibration)
+        correct = 0
+        with torch.inference_mode():
+            for start in range(0, len(validation), BATCH):
+                chosen = validation[start : start + BATCH]
+                logits = coded(torch.from_numpy(scaled(data.images[chosen])))
+                labels = torch.from_numpy(data.labels[chosen])
+                correct += int((logits.argmax(1) == labels).sum())
+        counts.append(correct)
+    return counts
+
+
+def measure() -> list[Row]:
+    """The rates, their ratio, and whether the accuracies are equal."""
+    data = fashion()
+    space = network_space(data.shape, FAMILY)
+    short = Splits(data.splits.train[::4], data.splits.validation, data.splits.test)
+    cache = Path(tempfile.gettempdir()) / "archwright_evaluation_speed"
+    checkpoint = cached_supernet(RECIPE, space, replace(data, splits=short), cache, print)
+    supernet = load_supernet(checkpoint.path, space, data.shape)
+    networks = space.decode(space.sample(np.random.default_rng(0), NETWORKS))
+
+    seconds: dict[str, float] = {}
+    threads = torch.get_num_threads()
+    for name, count in (("default threads", threads), ("one thread", 1)):
+        torch.set_num_threads(count)
+        started = time.perf_counter()
+        expected = plain_loop(supernet, networks, data)
+        seconds[name] = time.perf_counter() - started
+    torch.set_num_threads(threads)
+
+    with SupernetEvaluator(checkpoint, space, data, workers=2) as evaluator:
+        list(evaluator.score_each(networks[:2]))  # starts the processes
+        started = time.perf_counter()
+        scores = dict(evaluator.score_each(networks))
+        ours = time.perf_counter() - started
+    counts = [s.correct if isinstance(s, Score) else -1 for _, s in sorted(scores.items())]
+    equal = sum(a == b for a, b in zip(counts, expected, strict=True))
+    ratio = min(seconds.values()) / ours
+    rates = ", ".join(f"{name} {NETWORKS / value:.2f}" for name, value in seconds.items())
+    spread = f"{min(counts) / 3000:.3f} to {max(counts) / 3000:.3f}"
+    return [
+        Row("evaluations per second, plain loop", "", f"{rates} (torch: {threads} threads)", None),
+        Row("evaluations per second, 2 processes", "", f"{NETWORKS / ours:.2f}", None),
+        Row("times the better plain loop", ">= 3", f"{ratio:.2f}", ratio >= 3),
+        Row(
+            "networks with equal accuracy",
+            f"{NETWORKS} of {NETWORKS}",
+            f"{equal} of {NETWORKS} (accuracies {spread})",
+            equal == NETWORKS,
+        ),
+    ]
+
+
+def main() -> None:
+    for row in measure():
+        print(f"{row.what}: {row.reached}")
+
+
+if __name__ == "__main__":
+    main()
