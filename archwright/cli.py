@@ -247,7 +247,7 @@ def simulate(
     bits: BitsOption = 8,
     as_json: JsonOption = False,
 ) -> None:
-    """Cost a network on a hardware or a bought platform, layer by layer."""
+    """Cost a network on a hardware or a platform, by layer."""
     from archwright.simulation import run_simulation
 
     run_simulation(network, hardware, platform, fidelity, bits, as_json)
