@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import onnx
 
 PREPARATION = "preparation."
-"""How the names of the preparation's constants begin."""
+"""What the names of the preparation's constants contain."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def read_codes(graph: Graph) -> Codes:
 
 def _preparation(graph: Graph, made_by: Mapping[str, onnx.NodeProto]) -> set[str]:
     """The outputs of the nodes that prepare images, and of all before them."""
-    nodes = [n for n in graph.nodes if any(x.startswith(PREPARATION) for x in n.input)]
+    nodes = [n for n in graph.nodes if any(PREPARATION in x for x in n.input)]
     free: set[str] = set()
     while nodes:
         node = nodes.pop()

@@ -82,7 +82,7 @@ def test_an_explained_design_s_layers_sum_to_its_totals(call: Any) -> None:
         assert sum(explained.area_mm2.values()) == pytest.approx(metrics["area_mm2"].value)
         slowest = max(layers, key=lambda layer: layer.latency_us)
         assert explained.bottleneck.startswith(f"{slowest.name} takes ")
-        assert "supernet 1 (supernet, " in explained.evidence
+        assert "supernet 2 (supernet, " in explained.evidence
         assert "(analytical, " in explained.evidence
 
 

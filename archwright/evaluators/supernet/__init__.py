@@ -14,8 +14,13 @@ Where things are, in the order in which a network meets them:
 - ``train``      training, and the cache of trained supernets; its parts: ``augmentation`` of
   images, ``sampling`` of networks, ``losses``, the gradients of a ``step``, ``checkpoints``
 - ``extraction`` one network as a stand-alone module; batch norm recalibrated and folded
-- ``quantise``   the module at the design's bits: what is measured and what is exported
-- ``evaluate``   the instrument, with its pool of workers
+- ``quantise``   the module at the design's bits: what is measured and what is exported; its
+  layers over whole numbers are in ``codes``
+- ``together``   networks prepared and scored at once, what they share computed once
+- ``evaluate``   the instrument, with its pool of workers; what it gives is a ``score``
+- ``fine_tuning`` further training of one network
+- ``standalone`` networks trained alone, from the start: the truth about them
+- ``rank``       how well cheap fidelities order networks as the truth does
 - ``export``     safetensors and ONNX, compared with onnxruntime
 
 All public names can be imported from here; torch is loaded when one of its modules is.
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from archwright.evaluators.supernet.evaluate import SupernetEvaluator
     from archwright.evaluators.supernet.export import ExportedNetwork, Parity, export_network
     from archwright.evaluators.supernet.extraction import extract
+    from archwright.evaluators.supernet.fine_tuning import fine_tune
     from archwright.evaluators.supernet.network import (
         Supernet,
         largest_network,
@@ -66,6 +72,7 @@ _HOMES = {
         "train_supernet",
     ),
     "extraction": ("extract",),
+    "fine_tuning": ("fine_tune",),
     "quantise": ("QuantisedNetwork", "prepare"),
     "evaluate": ("SupernetEvaluator",),
     "export": ("ExportedNetwork", "Parity", "export_network"),
@@ -89,6 +96,7 @@ __all__ = [
     "cached_supernet",
     "export_network",
     "extract",
+    "fine_tune",
     "largest_network",
     "load_data",
     "load_supernet",

@@ -209,7 +209,7 @@ def sum_unit(bits: int) -> int:
 
 def _bytes(codes: Tensor) -> tuple[Tensor, Tensor]:
     """Codes as 256 x high + low, with low from 0 to 255."""
-    high = (codes * 2**-8).floor_()
+    high = (codes / 2**8).floor_()
     return high, torch.sub(codes, high, alpha=2**8)
 
 

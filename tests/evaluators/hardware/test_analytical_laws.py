@@ -37,6 +37,7 @@ points = st.fixed_dictionaries(
         "bits": st.just(16),
     }
 ).map(lambda point: {**point, "output_buffer_kib": _least_outputs(point)})
+systolic_points = points.filter(lambda point: point["dataflow"] != "rs")
 bits = st.sampled_from([4, 8, 16])
 batches = st.sampled_from([1, 1, 2, 5])
 
@@ -150,7 +151,7 @@ def test_a_larger_buffer_never_adds_dram_traffic(
 
 
 @settings(max_examples=100, deadline=None)
-@given(layer=layers(), point=points, bits=bits, batch=batches)
+@given(layer=layers(), point=systolic_points, bits=bits, batch=batches)
 def test_buffers_of_the_peak_need_serve_as_well(
     layer: Layer, point: Point, bits: int, batch: int
 ) -> None:
@@ -158,8 +159,6 @@ def test_buffers_of_the_peak_need_serve_as_well(
     names = [f"peak_bytes.{name.removesuffix('_kib')}" for name in BUFFERS]
     asked = MODEL.evaluate([workload], point, metrics=("dram_bytes", *names))
     least = 2 * max(point["rows"] * bits / 8, point["columns"] * 4)
-    if point["dataflow"] == "rs":
-        least = max(least, point["rows"] * point["columns"] * 2)
     tight = dict(point)
     for name, peak in zip(BUFFERS, (asked[name].item() for name in names), strict=True):
         assert peak <= point[name] * 1024 or not np.isfinite(peak)
