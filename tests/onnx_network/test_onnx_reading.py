@@ -231,7 +231,7 @@ def test_our_own_exports_have_the_layers_of_their_network(tmp_path: Path, bits: 
     generator = torch.Generator().manual_seed(0)
     supernet = Supernet(space, data.shape, generator)
     for name, parameter in supernet.named_parameters():
-        if name.endswith(("scale", "shift", "bias")):  # a bias of zeros would be left out of the file
+        if name.endswith(("scale", "shift", "bias")):  # zeros would be left out
             torch.nn.init.uniform_(parameter, 0.5, 1.5, generator=generator)
     small = {choice.name: choice.values[0] for choice in space.choices}
     point = {**small, "depth_1": 2, "kernel_2": 5, "resolution": 6, "bits": bits}
