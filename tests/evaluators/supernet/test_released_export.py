@@ -1,6 +1,7 @@
 """Networks of released supernets as ONNX and safetensors."""
 
 import json
+import math
 
 import numpy as np
 import onnxruntime
@@ -83,12 +84,13 @@ def test_a_whole_released_file_with_an_architecture_as_toml(shared, tmp_path) ->
     if not (folder / "keys.json").is_file():
         pytest.skip("the oracle ofa_mbv3 is not there")
     rng = np.random.default_rng(0)
-    state = {
-        key: torch.zeros(())
-        if key.endswith("num_batches_tracked")
-        else torch.from_numpy(np.float32(0.5 + 0.01 * rng.standard_normal(shape)))
-        for key, shape in json.loads((folder / "keys.json").read_text(encoding="utf-8")).items()
-    }
+    state = {}
+    for key, shape in json.loads((folder / "keys.json").read_text(encoding="utf-8")).items():
+        spread = math.sqrt(1 / max(1, math.prod(shape[1:]))) if len(shape) > 1 else 0.1
+        centre = 1.0 if key.endswith(("bn.weight", "running_var")) else 0.0
+        state[key] = torch.tensor(centre + spread * rng.standard_normal(shape), dtype=torch.float32)
+        if key.endswith("running_var"):
+            state[key].abs_()
     torch.save({"state_dict": state}, tmp_path / "ofa.pt")
     toml = tmp_path / "architecture.toml"
     toml.write_text(tomli_w.dumps({"network": SUPERNETS["ofa"][1]}), encoding="utf-8")

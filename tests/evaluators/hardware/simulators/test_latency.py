@@ -117,7 +117,7 @@ def test_what_does_not_run_is_said(tmp_path: Path) -> None:
 
 def test_a_model_that_takes_for_ever_is_ended(tmp_path: Path) -> None:
     node = onnx.helper.make_node("Relu", ["x"], ["y"])
-    path = model(tmp_path / "model.onnx", [node], [1])
+    path = model(tmp_path / "model.onnx", [node], [1, 2**20])
     with pytest.raises(MeasurementFailed, match="time limit of 1 s"):
         measure_latency(path, seconds=600, time_limit_s=1)
 
