@@ -43,6 +43,10 @@ def train(
     epochs: Annotated[int, typer.Option(min=1)] = 30,
     batch_size: Annotated[int, typer.Option(min=2)] = 32,
     learning_rate: Annotated[float, typer.Option(min=0)] = 2e-2,
+    random_networks: Annotated[int, typer.Option(min=0, help="in every step")] = 2,
+    ends_every: Annotated[
+        int, typer.Option(min=1, help="the extremes train in every so manyth step")
+    ] = 1,
     shift: Annotated[float, typer.Option(help="of training images, share of the side")] = 0.125,
     flip: Annotated[bool, typer.Option("--flip", help="mirror training images")] = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -56,7 +60,9 @@ def train(
 
     chosen = Recipe(
         epochs=epochs, seed=seed, batch_size=batch_size, learning_rate=learning_rate,
-        method=recipe, sampler=sampler, shift=shift, flip=flip, workers=workers,  # type: ignore[arg-type]
+        method=recipe, sampler=sampler,  # type: ignore[arg-type]
+        random_networks=random_networks, ends_every=ends_every,
+        shift=shift, flip=flip, workers=workers,
     )  # fmt: skip
     line = Line()
 

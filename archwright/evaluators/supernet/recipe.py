@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from archwright.errors import DataError, shown
 
-TRAINER_VERSION = "3"
+TRAINER_VERSION = "4"
 """Part of every cache key: raise it when the same recipe would give other weights."""
 
 Method = Literal["sandwich", "progressive", "alpha"]
@@ -31,6 +31,7 @@ _BOUNDS = {
     "learning_rate": (0, 100),
     "weight_decay": (0, 100),
     "random_networks": (0, 64),
+    "ends_every": (1, 10_000),
     "warm_up": (0, 1),
     "threads": (1, 1024),
     "candidates": (1, 64),
@@ -44,8 +45,8 @@ _BOUNDS = {
 class Recipe:
     """How a supernet is trained.
 
-    Methods, all with the largest network on the labels in every step and the others on
-    its answers (in-place distillation):
+    Methods, all with the largest network on the labels and the others of its step on its
+    answers (in-place distillation):
 
     - ``sandwich``: the smallest and ``random_networks`` random ones (BigNAS, arXiv 2003.11142);
     - ``alpha``: the same networks, and the adaptive alpha-divergence in place of the
@@ -62,6 +63,11 @@ class Recipe:
     ``shift`` moves each training image by up to that share of its side; ``flip`` mirrors
     every second one, which suits photographs and clothes but no digits or letters.
 
+    With ``ends_every`` above 1 the largest network (with ``sandwich`` and ``alpha`` the
+    smallest, too) trains in every so manyth step only. In the steps between, random ones
+    learn from the labels: more of them for the same computing, since the largest costs as
+    much as many others.
+
     ``threads`` inside an operation are part of what decides the weights, because sums
     depend on their order; layers of this size are slower on two than on one. ``workers``
     are networks of a step that are computed at once on a CPU: the weights do not depend
@@ -75,6 +81,7 @@ class Recipe:
     learning_rate: float = 2e-2
     weight_decay: float = 1e-2
     random_networks: int = 2
+    ends_every: int = 1
     warm_up: float = 0.05
     threads: int = 1
     method: Method = "sandwich"

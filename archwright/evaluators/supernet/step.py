@@ -56,27 +56,33 @@ class Stepper:
             self._pool.shutdown()
 
     def add_gradients(
-        self, images: Tensor, labels: Tensor, others: Sequence[Point]
-    ) -> tuple[float, float]:
+        self, images: Tensor, labels: Tensor, others: Sequence[Point], *, taught: bool = True
+    ) -> tuple[float | None, float]:
         """Add the step's gradients to the parameters' ``grad``.
 
-        Images in 0..1 and labels of a batch. Returns the largest network's loss and the
-        sum of all networks' losses.
+        Images in 0..1 and labels of a batch. ``taught``: the largest network learns, too,
+        and the others learn from its answers; else from the labels. Returns the largest
+        network's loss, if it took part, and the sum of all networks' losses.
         """
-        with self._precision():
-            logits = self._supernet(images, self._largest)
-        loss = from_labels(logits, labels, self._recipe.label_smoothing)
-        answers = logits.detach().float().softmax(1)
-        compare = adaptive_alpha if self._recipe.method == "alpha" else from_answers
+        first, answers = None, labels
+        compare: Callable[[Tensor, Tensor], Tensor] = self._from_labels
+        tasks: list[Callable[[], Tensor]] = []
+        if taught:
+            with self._precision():
+                logits = self._supernet(images, self._largest)
+            loss = self._from_labels(logits, labels)
+            answers = logits.detach().float().softmax(1)
+            compare = adaptive_alpha if self._recipe.method == "alpha" else from_answers
+            first = float(loss.detach())
+            tasks.append(lambda: loss)
+            del logits
 
         def loss_of(network: Point) -> Tensor:
             with self._precision():
                 return compare(self._supernet(images, network), answers)
 
-        first, rest = loss.detach(), []
-        tasks: list[Callable[[], Tensor]] = [lambda: loss]
         tasks += [lambda network=network: loss_of(network) for network in others]  # type: ignore[misc]
-        del logits
+        rest = []
         if self._pool is None:
             for task in tasks:
                 value = task()
@@ -88,13 +94,16 @@ class Stepper:
                 value, gradients = future.result()
                 self._add(gradients)
                 rest.append(value)
-        return float(first), float(torch.stack(rest).sum())
+        return first, float(torch.stack(rest).sum())
 
     @torch.no_grad()
     def loss_on(self, images: Tensor, labels: Tensor, network: Point) -> float:
         """A network's loss on a batch, for samplers that compare networks."""
         with self._precision():
             return float(from_labels(self._supernet(images, network), labels))
+
+    def _from_labels(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return from_labels(logits, labels, self._recipe.label_smoothing)
 
     def _gradients(self, task: Callable[[], Tensor]) -> tuple[Tensor, Gradients]:
         loss = task()

@@ -157,7 +157,7 @@ def _train_epoch(
     size = min(recipe.batch_size, len(images))
     steps = len(images) // size
     order = rng.permutation(len(images))
-    total = 0.0
+    of_largest: list[float] = []
     for step in range(steps):
         chosen = order[step * size : (step + 1) * size]
         batch = _on(recipe.device, torch.from_numpy(scaled(augmented(recipe, images[chosen], rng))))
@@ -166,12 +166,13 @@ def _train_epoch(
         def loss_of(network: Point, batch: Tensor = batch, answers: Tensor = answers) -> float:
             return stepper.loss_on(batch, answers, network)
 
-        networks = [*fixed, *sampler.draw(rng, loss_of)]
+        with_ends = step % recipe.ends_every == 0
+        networks = [*(fixed if with_ends else ()), *sampler.draw(rng, loss_of)]
         others = [network for network in networks if not _alike(network, largest)]
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate((epoch + step / steps) / recipe.epochs)
         optimiser.zero_grad(set_to_none=True)
-        loss, losses = stepper.add_gradients(batch, answers, others)
+        loss, losses = stepper.add_gradients(batch, answers, others, taught=with_ends or not others)
         norm = float(torch.nn.utils.clip_grad_norm_(supernet.parameters(), LARGEST_GRADIENT))
         for what, value in (("loss", losses), ("gradient", norm)):
             if not math.isfinite(value):
@@ -180,8 +181,9 @@ def _train_epoch(
                     f"{step + 1}; the weights after epoch {epoch} are kept"
                 )
         optimiser.step()
-        total += loss
-    return total / steps
+        if loss is not None:
+            of_largest.append(loss)
+    return sum(of_largest) / len(of_largest)
 
 
 def _alike(network: Point, other: Point) -> bool:

@@ -55,6 +55,7 @@ def test_the_digest_covers_all_that_the_weights_depend_on() -> None:
         ({"phases": (0.5, 0.5)}, "allowed four shares"),
         ({"phases": (1.5, -0.5, 0, 0)}, "allowed four shares"),
         ({"workers": 0}, "workers = 0: allowed 1 to 64"),
+        ({"ends_every": 0}, "ends_every = 0: allowed 1 to 10000"),
     ],
 )
 def test_bad_settings_give_one_line(settings: dict[str, Any], message: str) -> None:

@@ -80,6 +80,20 @@ def test_the_largest_network_alone(supernet, batch) -> None:
     assert same(ours, gradients_of(supernet))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_without_the_largest_the_others_learn_from_the_labels(supernet, batch, workers) -> None:
+    images, labels = batch
+    with Stepper(Recipe(workers=workers), supernet, LARGEST, "cpu") as stepper:
+        loss, total = stepper.add_gradients(images, labels, OTHERS, taught=False)
+    ours = gradients_of(supernet)
+    losses = [functional.cross_entropy(supernet(images, network), labels) for network in OTHERS]
+    for one in losses:
+        one.backward()
+    assert loss is None
+    assert total == pytest.approx(sum(one.item() for one in losses))
+    assert same(ours, gradients_of(supernet))
+
+
 def test_judging_a_network_leaves_no_gradient(supernet, batch) -> None:
     with Stepper(Recipe(), supernet, LARGEST, "cpu") as stepper:
         assert stepper.loss_on(*batch, OTHERS[0]) > 0

@@ -42,8 +42,10 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
         RECIPE,
         replace(RECIPE, method="alpha", sampler="attentive", workers=2, flip=True),
         replace(RECIPE, method="progressive", sampler="complexity", mixed_precision=True),
+        replace(RECIPE, ends_every=3),
+        replace(RECIPE, method="progressive", ends_every=2),
     ],
-    ids=lambda recipe: recipe.method,
+    ids=lambda recipe: f"{recipe.method}-{recipe.ends_every}",
 )
 def test_resumed_training_ends_in_the_same_weights(
     tmp_path, small_space, few_digits, recipe
