@@ -8,6 +8,7 @@ size after size (Once-for-All, arXiv 1908.09791).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -20,6 +21,7 @@ from archwright.evaluators.supernet.modules import (
     SqueezeExcite,
     Unit,
     activated,
+    squeezed,
 )
 from archwright.evaluators.supernet.plan import BlockPlan, NetworkPlan, Shortcut, UnitPlan
 
@@ -100,15 +102,18 @@ class ElasticUnit(nn.Module):
                 squeeze.get_parameter(name).copy_(parameter)
 
     def _squeezed(self, x: Tensor, plan: UnitPlan) -> Tensor:
-        return cast(
-            Tensor,
-            torch.func.functional_call(
-                cast(SqueezeExcite, self.squeeze), self._squeeze_share(plan), (x,)
-            ),
-        )
+        share = self._squeeze_share(plan)
+
+        def layer(name: str) -> Callable[[Tensor], Tensor]:
+            return lambda y: functional.conv2d(y, share[f"{name}.weight"], share[f"{name}.bias"])
+
+        return squeezed(x, layer("reduce"), layer("expand"))
 
     def _squeeze_share(self, plan: UnitPlan) -> dict[str, Tensor]:
-        """First rows and columns of both layers, by the names of a module's parameters."""
+        """First rows and columns of both layers, by the names of a module's parameters.
+
+        They are never put into the shared module: networks are computed at once.
+        """
         whole = cast(SqueezeExcite, self.squeeze)
         channels, hidden = plan.out_channels, plan.squeeze
         return {

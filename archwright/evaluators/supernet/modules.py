@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -39,8 +40,15 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``x`` is shaped."""
-        y = functional.relu(self.reduce(x.mean((2, 3), keepdim=True)))
-        return x * functional.hardsigmoid(self.expand(y))
+        return squeezed(x, self.reduce, self.expand)
+
+
+def squeezed(
+    x: Tensor, reduce: Callable[[Tensor], Tensor], expand: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """``x`` scaled by what its two layers make of its means."""
+    y = functional.relu(reduce(x.mean((2, 3), keepdim=True)))
+    return x * functional.hardsigmoid(expand(y))
 
 
 class Unit(nn.Module):
