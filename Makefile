@@ -29,7 +29,7 @@ search: .venv/installed
 	@.venv/bin/archwright search "$(BRIEF)" $(ARGS)
 
 test: lint
-	@OMP_NUM_THREADS=1 $(python) -m pytest -n 3 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(python) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: .venv/installed-dev
 	@$(python) -m ruff check .

@@ -117,10 +117,22 @@ class Bench:
     def accuracy(
         self, checkpoint: Checkpoint, split: Literal["validation", "test"], workers: int
     ) -> SupernetEvaluator:
-        """An instrument for accuracy on a split; a context manager that ends its workers."""
+        """An instrument for accuracy on a split; a context manager that ends its workers.
+
+        On validation it gives up early on a network that cannot be as accurate as the
+        brief asks.
+        """
         from archwright.evaluators.supernet import SupernetEvaluator
 
-        return SupernetEvaluator(checkpoint, self.supernet_space, self.data, split, workers=workers)
+        asked = self.brief.constraints.get("accuracy")
+        return SupernetEvaluator(
+            checkpoint,
+            self.supernet_space,
+            self.data,
+            split,
+            workers=workers,
+            at_least=asked.at_least if asked is not None and split == "validation" else None,
+        )
 
     @property
     def supernet_space(self) -> Space:

@@ -69,7 +69,10 @@ def _split(
     pairs = set()
     for node in four:
         data, weights, _ = (CONVOLUTIONS | PRODUCTS)[node.op_type]
-        pairs.add((node.input[data], node.input[weights]))
+        maker = made_by.get(node.input[weights])  # a matrix may be turned for each product
+        turned = maker is not None and maker.op_type == "Transpose"
+        factor = maker.input[0] if maker is not None and turned else node.input[weights]
+        pairs.add((node.input[data], factor))
     inputs, factors = ({pair[side] for pair in pairs} for side in (0, 1))
     if (len(pairs), len(inputs), len(factors)) != (4, 2, 2) or not factors <= graph.constants:
         return set()
