@@ -15,7 +15,6 @@ from archwright.errors import DataError, printable
 
 if TYPE_CHECKING:
     from archwright.evaluators.supernet import TrainingProgress
-    from archwright.space import Value
     from archwright.supernet_folder import SupernetFolder
 
 supernet_app = typer.Typer(
@@ -27,6 +26,7 @@ FolderArgument = Annotated[Path, typer.Argument(help="a folder that supernet tra
 JsonOption = Annotated[
     bool, typer.Option("--json", help="print one JSON object as the last line of standard output")
 ]
+UnquantisedOption = Annotated[bool, typer.Option("--unquantised", help="not at the networks' bits")]
 WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="processes; 0: this one")]
 LINE_SECONDS = 5.0
 """Where standard error is no terminal, progress is a line at most this often."""
@@ -90,9 +90,7 @@ def evaluate(
         float | None,
         typer.Option(min=0, max=1, help="stop early where this accuracy is out of reach"),
     ] = None,
-    unquantised: Annotated[
-        bool, typer.Option("--unquantised", help="not at the networks' bits")
-    ] = False,
+    unquantised: UnquantisedOption = False,
     workers: WorkersOption = 2,
     as_json: JsonOption = False,
 ) -> None:
@@ -164,9 +162,7 @@ def rank(
     seeds: Annotated[int, typer.Option(min=2, max=16, help="trainings of each")] = 2,
     epochs: Annotated[int, typer.Option(min=1, help="of each training")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="of the draw")] = 0,
-    unquantised: Annotated[
-        bool, typer.Option("--unquantised", help="not at the networks' bits")
-    ] = False,
+    unquantised: UnquantisedOption = False,
     workers: WorkersOption = 2,
     as_json: JsonOption = False,
 ) -> None:
@@ -285,14 +281,17 @@ def info(
 
 def _sizes(family: str, shape: Any) -> dict[str, Any]:
     from archwright.evaluators.supernet.plan import count
-    from archwright.evaluators.supernet.space import family_of, network_space, plan_of
+    from archwright.evaluators.supernet.space import (
+        family_of,
+        largest_network,
+        network_space,
+        plan_of,
+        smallest_network,
+    )
 
     family_of(family)
     space = network_space(shape, family)
-    ends: dict[str, dict[str, Value]] = {"smallest": {}, "largest": {}}
-    for choice in space.choices:
-        values = choice.values if not choice.ordered else sorted(choice.values)
-        ends["smallest"][choice.name], ends["largest"][choice.name] = values[0], values[-1]
+    ends = {"smallest": smallest_network(space), "largest": largest_network(space)}
     counts = {name: count(plan_of(point, shape, family)) for name, point in ends.items()}
     return {
         "family": family,

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from archwright.errors import MeasurementFailed
@@ -98,12 +97,7 @@ class WorkerPool(Generic[Task, Result]):
     def __enter__(self) -> WorkerPool[Task, Result]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *unwinding: object) -> None:
         self.close()
 
     def _run_in_process(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Result | TaskFailed]]:

@@ -37,17 +37,19 @@ if TYPE_CHECKING:
     from archwright.evaluators.supernet.export import ExportedNetwork, Parity, export_network
     from archwright.evaluators.supernet.extraction import extract
     from archwright.evaluators.supernet.fine_tuning import fine_tune
-    from archwright.evaluators.supernet.network import (
-        Supernet,
-        largest_network,
-        smallest_network,
-    )
+    from archwright.evaluators.supernet.network import Supernet
     from archwright.evaluators.supernet.plan import InputShape
     from archwright.evaluators.supernet.quantise import QuantisedNetwork, prepare
     from archwright.evaluators.supernet.recipe import Recipe
     from archwright.evaluators.supernet.released.attentive import AttentiveNASSupernet
     from archwright.evaluators.supernet.released.ofa import OFAMobileNetV3
-    from archwright.evaluators.supernet.space import network_space, plan_of, workload_of
+    from archwright.evaluators.supernet.space import (
+        largest_network,
+        network_space,
+        plan_of,
+        smallest_network,
+        workload_of,
+    )
     from archwright.evaluators.supernet.train import (
         Checkpoint,
         TrainingProgress,
@@ -61,8 +63,14 @@ _HOMES = {
     "plan": ("InputShape",),
     "released.attentive": ("AttentiveNASSupernet",),
     "released.ofa": ("OFAMobileNetV3",),
-    "space": ("network_space", "plan_of", "workload_of"),
-    "network": ("Supernet", "largest_network", "smallest_network"),
+    "space": (
+        "largest_network",
+        "network_space",
+        "plan_of",
+        "smallest_network",
+        "workload_of",
+    ),
+    "network": ("Supernet",),
     "recipe": ("Recipe",),
     "train": (
         "Checkpoint",

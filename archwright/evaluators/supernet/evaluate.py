@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -152,12 +151,7 @@ class SupernetEvaluator:
     def __enter__(self) -> SupernetEvaluator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *unwinding: object) -> None:
         self.close()
 
     def _groups(self, networks: Sequence[Point], chosen: Sequence[int]) -> list[list[int]]:

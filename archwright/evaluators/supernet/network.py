@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from archwright.evaluators.supernet.elastic import ElasticBody
 from archwright.evaluators.supernet.plan import InputShape, NetworkPlan
 from archwright.evaluators.supernet.space import plan_of, storage_plan
-from archwright.space import Choice, Point, Space, Value
+from archwright.space import Point, Space
 
 
 class Preparation(nn.Module):
@@ -93,23 +93,3 @@ class Supernet(nn.Module):
         for preparation in self.preparations.values():
             cast(Preparation, preparation).mean.copy_(mean.view(1, -1, 1, 1))
             cast(Preparation, preparation).deviation.copy_(deviation.view(1, -1, 1, 1))
-
-
-def largest_network(space: Space) -> dict[str, Value]:
-    """Every choice at its largest value; of words (kinds of block) the last."""
-    return {
-        choice.name: choice.values[-1] if _in_words(choice) else max(choice.values)
-        for choice in space.choices
-    }
-
-
-def smallest_network(space: Space) -> dict[str, Value]:
-    """Every choice at its smallest value; of words the first."""
-    return {
-        choice.name: choice.values[0] if _in_words(choice) else min(choice.values)
-        for choice in space.choices
-    }
-
-
-def _in_words(choice: Choice) -> bool:
-    return any(isinstance(value, str) for value in choice.values)

@@ -23,10 +23,10 @@ from archwright.evaluators.supernet.data import Data
 from archwright.evaluators.supernet.evaluate import SupernetEvaluator
 from archwright.evaluators.supernet.extraction import Network, extract, recalibrate
 from archwright.evaluators.supernet.modules import Block, Unit
-from archwright.evaluators.supernet.network import Supernet, largest_network
+from archwright.evaluators.supernet.network import Supernet
 from archwright.evaluators.supernet.plan import count
 from archwright.evaluators.supernet.score import Score
-from archwright.evaluators.supernet.space import plan_of
+from archwright.evaluators.supernet.space import largest_network, plan_of
 from archwright.evaluators.supernet.standalone import Truth
 from archwright.evaluators.supernet.together import score_together
 from archwright.evaluators.supernet.train import load_supernet

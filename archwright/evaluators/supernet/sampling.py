@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archwright.evaluators.supernet.network import largest_network, smallest_network
 from archwright.evaluators.supernet.plan import NetworkPlan, count
 from archwright.evaluators.supernet.recipe import Recipe
+from archwright.evaluators.supernet.space import largest_network, smallest_network
 from archwright.space import Indices, Point, Space
 
 PlanOf = Callable[[Point], NetworkPlan]

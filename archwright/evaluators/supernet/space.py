@@ -128,6 +128,16 @@ def network_space(shape: InputShape, family: str = DEFAULT_FAMILY) -> Space:
     return Space(family, tuple(choices))
 
 
+def largest_network(space: Space) -> dict[str, Value]:
+    """Every choice at its largest value; of words ("off", "on"; kinds of block) the last."""
+    return {choice.name: _ends(choice)[1] for choice in space.choices}
+
+
+def smallest_network(space: Space) -> dict[str, Value]:
+    """Every choice at its smallest value; of words the first."""
+    return {choice.name: _ends(choice)[0] for choice in space.choices}
+
+
 def plan_of(network: Point, shape: InputShape, family: str = DEFAULT_FAMILY) -> NetworkPlan:
     """The network that a point of the family's space stands for."""
     chosen = family_of(family)
@@ -148,7 +158,7 @@ def plan_of(network: Point, shape: InputShape, family: str = DEFAULT_FAMILY) -> 
 
 def storage_plan(space: Space, shape: InputShape, family: str = DEFAULT_FAMILY) -> NetworkPlan:
     """The largest network of ``space``, each block with the units of every kind."""
-    largest: dict[str, Value] = {choice.name: _largest(choice) for choice in space.choices}
+    largest = largest_network(space)
     kinds = {
         choice.name: choice.values for choice in space.choices if choice.name.startswith("block_")
     }
@@ -174,10 +184,11 @@ def workload_of(network: Point, shape: InputShape, family: str = DEFAULT_FAMILY)
     return workload_from(plan_of(network, shape, family), point_hash(network))
 
 
-def _largest(choice: Choice) -> Value:
-    """The value with the most weights: of words ("off", "on"; kinds of block) the last."""
+def _ends(choice: Choice) -> tuple[Value, Value]:
+    """The values with the fewest and the most weights; words are listed in that order."""
     words = any(isinstance(value, str) for value in choice.values)
-    return choice.values[-1] if words else max(choice.values)
+    values = choice.values if words else sorted(choice.values)
+    return values[0], values[-1]
 
 
 def _block(

@@ -28,10 +28,11 @@ from archwright.evaluators.supernet.checkpoints import (
     write,
 )
 from archwright.evaluators.supernet.data import Data, Images, Labels, scaled
-from archwright.evaluators.supernet.network import Supernet, largest_network, smallest_network
+from archwright.evaluators.supernet.network import Supernet
 from archwright.evaluators.supernet.plan import InputShape
 from archwright.evaluators.supernet.recipe import TRAINER_VERSION, Recipe, digest_of
 from archwright.evaluators.supernet.sampling import Sampler, space_at
+from archwright.evaluators.supernet.space import largest_network, smallest_network
 from archwright.evaluators.supernet.step import Stepper
 from archwright.space import Point, Space
 

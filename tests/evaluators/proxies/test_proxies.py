@@ -19,7 +19,7 @@ from archwright.evaluators.proxies import (
     score_networks,
 )
 from archwright.evaluators.proxies.table import initial_network
-from archwright.evaluators.supernet.network import largest_network, smallest_network
+from archwright.evaluators.supernet.space import largest_network, smallest_network
 
 PROXIES = all_proxies(seed=0)
 names = [proxy.name for proxy in PROXIES]
