@@ -153,8 +153,7 @@ def test_same_brief_gives_the_same_front_and_recalls_the_past(
     assert runs.front_of(again) == runs.front_of(done.result)
     assert again["hypervolume"] == done.result["hypervolume"]
     # The same home: now the opening holds designs of the first run, and says so.
-    brief = runs.write_brief(tmp_path, text=runs.SHORT_BRIEF)
-    runs.search(brief, "--run-dir", tmp_path / "second", "--no-random")
+    runs.search(runs.write_brief(tmp_path), "--run-dir", tmp_path / "second", "--no-random")
     with runs.open_archive(tmp_path / "second") as archive:
         proposed = archive.proposals(runs.run_of(tmp_path / "second"))
     recalled = [p.design for p in proposed if p.design.origin.proposer == "memory"]

@@ -123,10 +123,9 @@ def test_the_walk_of_the_page_goes_as_it_says(open_terminal: Callable[..., Any])
 
 @pytest.mark.slow
 def test_designs_wait_for_approval_and_a_rejection_changes_what_comes_next(
-    open_terminal: Callable[..., Any], tmp_path: Path, home: Path, tiny_run: Any
+    open_terminal: Callable[..., Any], tmp_path: Path
 ) -> None:
-    runs.share_supernets(tiny_run.home, home)
-    brief = runs.write_brief(tmp_path, text=f"approval = true\n{runs.SHORT_BRIEF}")
+    brief = runs.write_brief(tmp_path, text=f"approval = true\n{TINY}")
     t = open_terminal()
     t.does(f"/brief load {brief}")
     t.send("/search")
