@@ -48,7 +48,9 @@ def read_text(path: Path, largest: int) -> str:
         with gzip.open(path) if packed else path.open("rb") as file:
             content = file.read(largest + 1)
         if len(content) > largest:
-            raise UntrustedFileError(f"{path}: more than {largest} bytes of text; allowed {largest}")
+            raise UntrustedFileError(
+                f"{path}: more than {largest} bytes of text; allowed {largest}"
+            )
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text") from None

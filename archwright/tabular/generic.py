@@ -75,7 +75,9 @@ class OnlyListed(NothingFree):
         assert isinstance(self.network_space, ListedSpace)
         [(metric, nothing)] = super()._evaluate(networks, hardware, pairing).items()
         listed = self.network_space.lists(networks)
-        return {metric: np.where(listed[:, None] if pairing == "cross" else listed, nothing, np.inf)}
+        return {
+            metric: np.where(listed[:, None] if pairing == "cross" else listed, nothing, np.inf)
+        }
 
 
 class Rows(Mapping[str, Mapping[str, float]]):

@@ -121,7 +121,9 @@ def read_table(path: Path) -> Table:
     """
     text = read_text(path, LARGEST_TABLE_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    name, cells, numbers = path.name, [], []
+    name = path.name
+    cells: list[str] = []
+    numbers: list[int] = []
     try:
         header = _checked_header(name, [cell.strip() for cell in next(reader, [])])
         for number, row in enumerate(reader, start=FIRST_ROW):
