@@ -220,7 +220,7 @@ def _as_plain(
 def _print_standings(
     arena: Arena, standings: Mapping[str, Standing], report: str | None, seeds: int
 ) -> None:
-    """A table in 80 columns: median and worst after a quarter, a half and all evaluations."""
+    """Tables in 80 columns: median and worst after a quarter, a half and all evaluations."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -229,27 +229,27 @@ def _print_standings(
     console = Console()
     total = len(next(iter(standings.values())).median)
     places = [max(1, round(total * share)) for share in SHARES]
-    table = Table(box=box.SIMPLE, padding=(0, 1), pad_edge=False)
-    table.add_column("strategy", overflow="fold")
-    for place in places:
-        table.add_column(f"after {place}", justify="right", no_wrap=True)
-    if arena.reported is not None:
-        table.add_column("reported", justify="right", no_wrap=True)
-    table.add_column("s/design", justify="right", no_wrap=True)
+    shares = [f"after {place}" for place in places]
+    table = Table("strategy", *shares, "s/design", box=box.SIMPLE, padding=0, pad_edge=False)
+    reported = Table("strategy", f"on {report}", box=box.SIMPLE, padding=0, pad_edge=False)
+    for column in (*table.columns, *reported.columns):
+        column.overflow = "fold"
     for label, standing in standings.items():
         cells = [_cell(standing.median[p - 1], standing.worst[p - 1]) for p in places]
-        if standing.reported_median is not None and standing.reported_worst is not None:
-            cells.append(_cell(standing.reported_median, standing.reported_worst))
         table.add_row(Text(label), *cells, f"{standing.seconds_per_design:.2g}")
-    console.print(table)
-    words = [
+        if standing.reported_median is not None and standing.reported_worst is not None:
+            cell = _cell(standing.reported_median, standing.reported_worst)
+            reported.add_row(Text(label), cell)
+    lines = [
         f"{arena.tabular.name}: true hypervolume {arena.tabular.true_hypervolume:.4f}",
         f"shares of it after so many evaluations: median (worst) of {seeds} seeds",
     ]
+    console.print(table)
+    console.print("\n".join(lines), markup=False, highlight=False)
     if arena.reported is not None:
+        console.print(reported)
         truth = arena.reported.true_hypervolume
-        words.append(f"reported: the last front on {report}, true hypervolume {truth:.4f}")
-    for line in words:
+        line = f"the last fronts on {report}: shares of its true hypervolume {truth:.4f}"
         console.print(line, markup=False, highlight=False)
 
 

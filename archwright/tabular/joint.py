@@ -47,7 +47,7 @@ class JointProblem(TabularProblem):
         return tuple(evaluated)
 
     @property
-    def true_hypervolume(self) -> float:  # type: ignore[override]  # computed there, once
+    def true_hypervolume(self) -> float:
         """That of the tabular problem: the designs and the score are the same."""
         return self.tabular.true_hypervolume
 

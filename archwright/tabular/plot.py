@@ -106,14 +106,16 @@ def as_svg(title: str, standings: Mapping[str, Standing]) -> str:
         x = at(number, low).split(",")[0]
         parts.append(f'<text x="{x}" y="{bottom + 18}" text-anchor="middle">{number}</text>')
     for k, (label, standing) in enumerate(standings.items()):
-        colour, y = _colour(k), TOP + 20 * k
+        colour, place = _colour(k), TOP + 20 * k
         parts.append(line(standing.worst, colour, 'stroke-dasharray="5 4"'))
         parts.append(line(standing.median, colour, 'stroke-width="2"'))
-        parts.append(f'<path d="M{right + 16} {y}h22" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{right + 44}" y="{y}" dy="4">{escape(label)}</text>')
-    y = TOP + 20 * len(standings) + 8
-    parts.append(f'<text x="{right + 16}" y="{y}" fill="#555555">solid: median of the seeds</text>')
-    parts.append(f'<text x="{right + 16}" y="{y + 18}" fill="#555555">dashed: the worst</text>')
+        parts.append(f'<path d="M{right + 16} {place}h22" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="{right + 44}" y="{place}" dy="4">{escape(label)}</text>')
+    place = TOP + 20 * len(standings) + 8
+    parts.append(
+        f'<text x="{right + 16}" y="{place}" fill="#555555">solid: median of the seeds</text>'
+    )
+    parts.append(f'<text x="{right + 16}" y="{place + 18}" fill="#555555">dashed: the worst</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
