@@ -7,18 +7,16 @@ the table holds only some combinations of its choices, only those are proposed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
-from archwright.agents.costing import Costs, NothingFree
-from archwright.agents.problem import Mask, Problem
+from archwright.agents.costing import NothingFree
+from archwright.agents.problem import Problem
 from archwright.agents.strategies.common import network_keys
 from archwright.errors import DataError, shown
 from archwright.front import Bound, Floats, Score
 from archwright.space import Choice, Indices, Space, Value
+from archwright.tabular.listed import ListedSpace, OnlyListed
 from archwright.tabular.problem import TabularProblem
 from archwright.tabular.table import Table
 
@@ -27,57 +25,6 @@ MOST_WORDS = 1_000
 """Different words in one choice: a regression sees each as a column of its own."""
 LOG_FROM = 100.0
 """A positive metric whose largest value is more than so many times its smallest counts by log10."""
-
-
-@dataclass(frozen=True)
-class ListedSpace(Space):
-    """A space of which only ``rows``, shape (points, choices), are points.
-
-    Uniform draws and enumeration are of them; indices of any combination can be decoded.
-    """
-
-    rows: Indices = field(compare=False, repr=False)
-
-    @property
-    def size(self) -> int:
-        """How many points are listed."""
-        return len(self.rows)
-
-    def sample(self, rng: np.random.Generator, n: int) -> Indices:
-        """``n`` of the listed points drawn uniformly, with repetition."""
-        return self.rows[rng.integers(len(self.rows), size=n)]
-
-    def enumerate(self) -> Indices:
-        """The listed points, shape (size, choices)."""
-        return self.rows
-
-    def lists(self, rows: Indices) -> Mask:
-        """Which of ``rows`` are points."""
-        return np.array([row.tobytes() in self._known for row in _contiguous(rows)], dtype=bool)
-
-    @cached_property
-    def _known(self) -> frozenset[bytes]:
-        return frozenset(row.tobytes() for row in _contiguous(self.rows))
-
-
-class OnlyListed(NothingFree):
-    """Nothing is free, and what is not listed cannot run: its cost is infinite.
-
-    So its pairing is empty and no strategy proposes it.
-    """
-
-    def __init__(self, network_space: ListedSpace) -> None:
-        super().__init__(network_space)
-
-    def _evaluate(
-        self, networks: Indices, hardware: Indices, pairing: Literal["cross", "zip"]
-    ) -> Costs:
-        assert isinstance(self.network_space, ListedSpace)
-        [(metric, nothing)] = super()._evaluate(networks, hardware, pairing).items()
-        listed = self.network_space.lists(networks)
-        return {
-            metric: np.where(listed[:, None] if pairing == "cross" else listed, nothing, np.inf)
-        }
 
 
 class Rows(Mapping[str, Mapping[str, float]]):
@@ -206,7 +153,3 @@ def _bound(table: Table, metric: str, values: Floats, maximise: bool) -> Bound:
             f"{table.name}: column {shown(metric)} = {low:g} in every row: nothing to compare"
         )
     return Bound(metric, low, high, low > 0 and high / low > LOG_FROM, maximise)
-
-
-def _contiguous(rows: Indices) -> Indices:
-    return np.ascontiguousarray(rows, dtype=np.int64)

@@ -81,16 +81,19 @@ def as_svg(title: str, standings: Mapping[str, Standing]) -> str:
 
     def at(number: float, share: float) -> str:
         x = LEFT + (right - LEFT) * (number - 1) / max(evaluations - 1, 1)
-        y = bottom - (bottom - TOP) * (max(share, low) - low) / (1.0 - low)
+        y = bottom - (bottom - TOP) * (share - low) / (1.0 - low)
         return f"{x:.1f},{y:.1f}"
 
     def line(values: Floats, colour: str, style: str) -> str:
         points = " ".join(at(n, value) for n, value in enumerate(values.tolist(), 1))
-        return f'<polyline fill="none" stroke="{colour}" {style} points="{points}"/>'
+        shape = f'clip-path="url(#frame)" fill="none" stroke="{colour}"'
+        return f'<polyline {shape} {style} points="{points}"/>'
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">',
+        f'<clipPath id="frame"><rect x="{LEFT}" y="{TOP - 2}" width="{right - LEFT + 2}" '
+        f'height="{bottom - TOP + 2}"/></clipPath>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         f'<text x="{LEFT}" y="24" font-size="15">{escape(title)}</text>',
         f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 12}" text-anchor="middle">{X_TITLE}</text>',

@@ -14,6 +14,7 @@ from archwright.agents.strategies.common import network_keys
 from archwright.errors import DataError
 from archwright.front import Floats, non_dominated
 from archwright.space import Indices
+from archwright.tabular.listed import ListedSpace
 
 PAIRS_AT_ONCE = 262_144
 """Designs that are costed at once where the true front is enumerated: about 20 MB a metric."""
@@ -30,6 +31,12 @@ class TabularProblem:
     name: str
     problem: Problem
     row_of: Mapping[str, Mapping[str, float]]
+
+    @property
+    def networks(self) -> Indices:
+        """Every network that the table may hold, shape (networks, choices)."""
+        space = self.problem.network_space
+        return space.rows if isinstance(space, ListedSpace) else space.enumerate()
 
     def holds(self, rows: Indices) -> Mask:
         """Which networks, given as indices of shape (networks, choices), the table holds."""
@@ -79,7 +86,7 @@ class TabularProblem:
         What another hardware beats at every cost for one network is on no front at all.
         """
         problem, hardware = self.problem, self.problem.costing.hardware
-        networks = problem.network_space.enumerate()
+        networks = self.networks
         step = max(1, PAIRS_AT_ONCE // len(hardware))
         for start in range(0, len(networks), step):
             known = [
