@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from archwright import __version__
+from archwright.bench_commands import bench_app
 from archwright.errors import ArchwrightError, UserError, printable
 from archwright.supernet_commands import supernet_app
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(supernet_app, name="supernet")
+app.add_typer(bench_app, name="bench")
 
 RunArgument = Annotated[str, typer.Argument(help="a run's id, or the beginning of it")]
 JsonOption = Annotated[

@@ -7,10 +7,12 @@ have; :class:`DataError` that it is missing or broken.
 
 from __future__ import annotations
 
+import gzip
 import math
 import pickle
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,29 @@ LARGEST_ONNX_BYTES = 512 * MIB
 LARGEST_IMAGE_BYTES = 32 * MIB
 LARGEST_IMAGE_PIXELS = 16_000_000
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "GIF")
+
+
+def read_text(path: Path, largest: int) -> str:
+    """A UTF-8 text, packed by gzip or not, of at most ``largest`` bytes when unpacked.
+
+    Unpacking stops where the limit is passed, whatever the file claims.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with path.open("rb") as plain:
+            packed = plain.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            content = file.read(largest + 1)
+        if len(content) > largest:
+            raise UntrustedFileError(
+                f"{path}: more than {largest} bytes of text; allowed {largest}"
+            )
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {_short(error)}") from None
 
 
 def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -37,6 +37,8 @@ RANKS = {
     "simulation": 4,
     "comparison": 4,
     "supernet_commands": 4,
+    "bench_commands": 4,
+    "tabular": 4,
     "supernet_folder": 4,
     "checkup": 4,
     "run": 4,

@@ -4,15 +4,18 @@ Uniform draws crowd in the middle of a space; the ends of a front are found by a
 for them. Drawn are networks around a "scale" t in [0, 1] (every ordered choice near the
 same share of its range), sorted by multiply-accumulates, and taken at even steps of
 log10(MACs). Small spaces are taken whole instead. Partitioning by complexity follows
-PEL-NAS (arXiv 2510.01472).
+PEL-NAS (arXiv 2510.01472). Where nothing is free nothing is known of complexity, and
+draws are uniform.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from archwright.agents.costing import NothingFree
 from archwright.agents.problem import Suggestion
 from archwright.agents.strategies.common import ENUMERABLE, StartedAnew, balanced_hardware, untried
+from archwright.agents.strategies.random_search import RandomSearch
 from archwright.front import Floats
 from archwright.space import Indices, Space
 
@@ -39,6 +42,10 @@ class Spread(StartedAnew):
 
     def ask(self, n: int) -> list[Suggestion]:
         """Up to ``n`` untried networks, evenly over the complexities not yet covered."""
+        if isinstance(self._problem.costing, NothingFree):
+            uniform = RandomSearch(self._problem, self._pairings, self._rng)
+            uniform.tell(self._history)
+            return uniform.ask(n)
         space, tried = self._problem.network_space, self._history.tried
         whole = space.size <= ENUMERABLE
         drawn = space.enumerate() if whole else draw_scaled(space, self._rng, DRAWS)

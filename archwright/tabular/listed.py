@@ -1,0 +1,58 @@
+"""Spaces of which a table holds only some points, and how strategies are kept to these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from archwright.agents.costing import Costs, NothingFree
+from archwright.agents.problem import Mask
+from archwright.space import Indices, Space
+
+
+@dataclass(frozen=True)
+class ListedSpace(Space):
+    """A space of whose points only ``rows``, shape (points, choices), can be evaluated.
+
+    Uniform draws are among them, however few of all combinations they are.
+    """
+
+    rows: Indices = field(compare=False, repr=False)
+
+    def sample(self, rng: np.random.Generator, n: int) -> Indices:
+        """``n`` of the listed points drawn uniformly, with repetition."""
+        return self.rows[rng.integers(len(self.rows), size=n)]
+
+    def lists(self, rows: Indices) -> Mask:
+        """Which of ``rows``, shape (points, choices), are listed."""
+        return np.array([row.tobytes() in self._known for row in _plain(rows)], dtype=bool)
+
+    @cached_property
+    def _known(self) -> frozenset[bytes]:
+        return frozenset(row.tobytes() for row in _plain(self.rows))
+
+
+class OnlyListed(NothingFree):
+    """Nothing is free, and what is not listed cannot run: its cost is infinite.
+
+    So its pairing is empty and no strategy proposes it.
+    """
+
+    def __init__(self, network_space: ListedSpace) -> None:
+        super().__init__(network_space)
+
+    def _evaluate(
+        self, networks: Indices, hardware: Indices, pairing: Literal["cross", "zip"]
+    ) -> Costs:
+        assert isinstance(self.network_space, ListedSpace)
+        [(metric, free)] = super()._evaluate(networks, hardware, pairing).items()
+        listed = self.network_space.lists(networks)
+        return {metric: np.where(listed[:, None] if pairing == "cross" else listed, free, np.inf)}
+
+
+def _plain(rows: Indices) -> Indices:
+    """Rows whose bytes can be compared."""
+    return np.ascontiguousarray(rows, dtype=np.int64)
