@@ -57,6 +57,7 @@ HEAVY = {
     "onnx",
     "onnxruntime",
     "openai",
+    "optuna",
     "plotly",
     "pymoo",
     "sklearn",

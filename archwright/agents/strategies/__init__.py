@@ -37,13 +37,23 @@ class Strategy(Protocol):
         ...
 
 
-STRATEGIES = ("random", "spread", "surrogate")
+STRATEGIES = ("random", "spread", "surrogate", "evolution", "nsga2", "tpe")
 
 
 def make_strategy(
-    name: str, problem: Problem, pairings: Pairings, seed: tuple[int, ...], exploration: float = 1.0
+    name: str,
+    problem: Problem,
+    pairings: Pairings,
+    seed: tuple[int, ...],
+    exploration: float = 1.0,
+    *,
+    population: int = 20,
 ) -> Strategy:
-    """The strategy called ``name``; all its randomness comes from ``seed``."""
+    """The strategy called ``name``; all its randomness comes from ``seed``.
+
+    ``exploration`` is the surrogate's, ``population`` NSGA-II's: how many of the evaluated
+    networks have children.
+    """
     rng = np.random.default_rng(seed)
     if name == "random":
         from archwright.agents.strategies.random_search import RandomSearch
@@ -57,4 +67,16 @@ def make_strategy(
         from archwright.agents.strategies.surrogate import SurrogateEvolution
 
         return SurrogateEvolution(problem, pairings, rng, exploration)
+    if name == "evolution":
+        from archwright.agents.strategies.evolution import RegularisedEvolution
+
+        return RegularisedEvolution(problem, pairings, rng)
+    if name == "nsga2":
+        from archwright.agents.strategies.nsga2 import NSGA2
+
+        return NSGA2(problem, pairings, rng, population)
+    if name == "tpe":
+        from archwright.agents.strategies.tpe import TreeParzen
+
+        return TreeParzen(problem, pairings, rng)
     raise ValueError(f"strategy = {name!r}: allowed {', '.join(STRATEGIES)}")
