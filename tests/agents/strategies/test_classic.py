@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from archwright.agents.frontier import Frontier, Pairings
 from archwright.agents.problem import Evaluated, History, Problem, Suggestion
 from archwright.agents.strategies import evolution, make_strategy
 from archwright.agents.strategies.classic import HANDFUL
+from archwright.brief import Constraint
 
 CLASSICS = ("evolution", "nsga2", "tpe")
 
@@ -99,6 +101,20 @@ def test_optuna_says_nothing_and_is_left_as_it_was(black_box, told, capfd):
     assert capfd.readouterr() == ("", "")
     assert optuna.logging.get_verbosity() == before
     assert logging.getLogger("optuna").handlers == handlers
+
+
+@pytest.mark.parametrize("name", CLASSICS)
+def test_bounds_on_what_is_learned_are_heeded(small, name):
+    free, measure = small.make_black_box(("error", "delay"), size=6)
+    # The smallest error is out of bounds; about a quarter of the space is within them.
+    problem = replace(free, constraints={"delay": Constraint(at_most=0.4)})
+    rows = problem.network_space.sample(np.random.default_rng(1), 60)
+    evaluated = tuple({e.key: e for e in measure(rows)}.values())
+    bounded, unbounded = (
+        np.mean([problem.acceptable(e.measured) for e in measure([s.network for s in batch])])
+        for batch in (ask((p, Pairings(p)), name, history(evaluated), 24) for p in (problem, free))
+    )
+    assert bounded > max(unbounded, 0.5)
 
 
 @pytest.mark.parametrize("name", CLASSICS)

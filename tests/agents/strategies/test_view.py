@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from pymoo.core.problem import Problem as PymooProblem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from archwright.agents.frontier import Frontier, Pairings
-from archwright.agents.strategies.view import View, places, view_of
+from archwright.agents.strategies.view import FURTHEST, View, places, view_of
+from archwright.front import Bound, Score
 
 
 def ranked(losses: Any, miss: Any = None) -> list[int]:
@@ -67,6 +69,14 @@ def test_the_miss_is_by_how_much_a_bound_on_accuracy_is_broken(small):
     accuracies = iter([0.9, 0.8, 0.6])
     evaluated = small.evaluate(problem, rows, accuracy=lambda network: next(accuracies))
     assert view_of(problem, Pairings(problem), evaluated).miss == pytest.approx([0, 0, 0.25])
+
+
+def test_a_zero_that_has_no_logarithm_is_a_finite_loss(small):
+    free, measure = small.make_black_box(("delay",))
+    problem = replace(free, score=Score((Bound("delay", 0.01, 1.0, log=True, maximise=False),)))
+    (network,) = measure(problem.network_space.enumerate()[:1])
+    nothing = replace(network, measured={"delay": 0.0})
+    assert view_of(problem, Pairings(problem), [nothing]).losses.tolist() == [[-FURTHEST]]
 
 
 def test_nothing_evaluated_is_an_empty_view(small):
