@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from pydantic import BaseModel, Field
 
+from archwright.agents.focus import focused
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
 from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
 from archwright.agents.model import ModelPort
@@ -25,7 +26,7 @@ from archwright.agents.objections import (
     understand,
     variants,
 )
-from archwright.agents.planner import Phase
+from archwright.agents.phases import WHOLE_SPACE, Phase
 from archwright.agents.problem import History, Problem, fits
 from archwright.agents.recollection import RecalledDesign
 from archwright.agents.strategies import make_strategy
@@ -34,13 +35,18 @@ from archwright.design import Design, Origin
 from archwright.space import Choice, Value, point_hash
 
 MODEL_SHARE = 0.3
+FOCUS_SEED = 7
+"""Keeps the draws near the front apart from the strategy's."""
 RECALLED_SHARE = 1 / 3
 """The share of an opening that past designs may take: the rest stays a spread of its own."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a proposer is asked, and what it may know. ``proposed`` counts the run's proposals."""
+    """What a proposer is asked, and what it may know. ``proposed`` counts the run's proposals.
+
+    ``focus`` is in how many choices a network may differ from the front's: 0, the whole space.
+    """
 
     step: int
     attempt: int
@@ -48,6 +54,7 @@ class Request:
     designs: int
     history: History
     frontier: Frontier
+    focus: int = WHOLE_SPACE
     proposed: int = 0
     recalled: tuple[RecalledDesign, ...] = ()
     lessons: tuple[str, ...] = ()
@@ -95,23 +102,31 @@ class RuleBasedProposer:
         tried = request.history.tried | away
         from_memory = self._recalled(request, problem, pairings, tried)
         tried |= {design.network_key for design in from_memory}
+        seed = (self._seed, request.step, request.attempt)
         strategy = make_strategy(
-            request.phase.strategy,
-            problem,
-            pairings,
-            (self._seed, request.step, request.attempt),
-            request.phase.exploration,
+            request.phase.strategy, problem, pairings, seed, request.phase.exploration
         )
         strategy.tell(History(request.history.evaluated, tried))
-        proposals = strategy.ask(request.designs - len(from_memory))
+        proposals = focused(
+            strategy,
+            request.designs - len(from_memory),
+            request.focus,
+            problem,
+            pairings,
+            request.frontier,
+            tried,
+            np.random.default_rng((*seed, FOCUS_SEED)),
+        )
         if not proposals:
             return from_memory
         networks = problem.networks(np.stack([p.network for p in proposals]))
         hardware = problem.hardware_space.decode(np.stack([p.hardware for p in proposals]))
-        designs = [
-            Design(network, device, Origin(f"rules/{strategy.name}", p.reason + why, p.parents))
-            for network, device, p in zip(networks, hardware, proposals, strict=True)
+        name = f"rules/{strategy.name}"
+        origins = [
+            Origin(name, p.reason + why, p.parents, expected_gain=p.expected_gain)
+            for p in proposals
         ]
+        designs = list(map(Design, networks, hardware, origins))
         return [*from_memory, *designs]
 
     def _recalled(

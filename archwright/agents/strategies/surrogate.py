@@ -222,7 +222,7 @@ class SurrogateEvolution(StartedAnew):
         distance = (np.clip(losses, 0.0, None) ** 2).sum(axis=1)
         hardware = pairing.hardware[int(np.argmin(distance))]
         reason = f"expected hypervolume gain {gain:.4f} at a predicted accuracy of {accuracy:.3f}"
-        return Suggestion(row, hardware, reason, self._nearest(row))
+        return Suggestion(row, hardware, reason, self._nearest(row), gain)
 
     def _nearest(self, row: Indices) -> tuple[str, ...]:
         """The two evaluated designs whose networks differ in the fewest choices."""
