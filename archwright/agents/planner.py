@@ -145,9 +145,10 @@ class RuleBasedPlanner:
             return Stop("no untried network that the brief allows is left")
         patience = brief.search.patience
         if 0 < patience <= _rounds_that_did_not_pay(progress):
+            which = f"{patience} rounds in a row" if patience > 1 else "the last round"
             return Stop(
-                f"{patience} rounds in a row neither gained nor expected {WORTH_A_ROUND:.2%} of "
-                f"the hypervolume (search.patience); {_last_round(progress)}"
+                f"{which} neither gained nor expected {WORTH_A_ROUND:.2%} of the hypervolume, "
+                f"search.patience = {patience}; {_last_round(progress)}"
             )
         return None
 

@@ -69,6 +69,22 @@ def test_bounds_that_are_met_each_but_not_together_are_named_together(small):
     assert nearest.miss == pytest.approx(missed)
 
 
+def test_a_band_that_is_only_just_missed_is_left_to_the_search(small):
+    """Parameters come in steps: there is no network with a fraction more than the least."""
+    four = small.smallest(width_3=2, depth_3=2)
+    space = small.make_problem(networks=four)
+    workloads = space.costing.workloads(space.network_space.enumerate())
+    low = min(workload.parameters for workload in workloads)
+    close = {"parameters": {"at_least": low + 0.01, "at_most": low + 0.02}}
+    tight = small.make_problem(networks=four, constraints=close)
+    assert nearest_design(tight, 0).miss > 0.0
+    check_bounds(tight, 0)
+    gap = {"parameters": {"at_least": 0.7 * low, "at_most": 0.8 * low}}
+    apart = small.make_problem(networks=four, constraints=gap)
+    assert ".at_most = " in complaint(apart)
+    assert "the nearest found over " in complaint(apart)
+
+
 def test_it_looks_beyond_its_sample(small):
     """The fastest pair of a space of millions is no draw: steps from the best draws find it."""
     problem = small.make_problem(hardware={})

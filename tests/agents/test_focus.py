@@ -9,7 +9,7 @@ from archwright.agents.focus import focused, near
 from archwright.agents.frontier import Frontier, Pairings
 from archwright.agents.phases import phases_of, search_strategies
 from archwright.agents.problem import History
-from archwright.agents.proposer import RuleBasedProposer, Request
+from archwright.agents.proposer import Request, RuleBasedProposer
 from archwright.agents.strategies import make_strategy
 from archwright.agents.strategies.common import network_keys
 from archwright.brief import parse_brief
