@@ -120,7 +120,8 @@ class RuleBasedPlanner:
         if progress.phase == OPENING.name:
             if progress.evaluations < opening and progress.empty_rounds == 0:
                 return Continue(min(opening - progress.evaluations, left), OPENING.meaning)
-            return ChangePhase(explore, size, "the opening is evaluated")
+            why = f"the opening is evaluated, {_last_round(progress)}"
+            return ChangePhase(explore, size, f"{why}: {explore.meaning}")
         if progress.phase == WIDEN.name and progress.rounds_in_phase >= WIDEN_ROUNDS:
             gained = _gained(progress.hypervolumes, WIDEN_ROUNDS)
             return ChangePhase(explore, size, f"{gained}: back to {explore.strategy}")

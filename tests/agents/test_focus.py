@@ -83,7 +83,7 @@ def test_without_a_focus_or_a_front_the_whole_space_is_asked(ask, small, problem
 
 
 def test_where_nothing_near_is_left_the_rest_of_the_space_follows(ask, small):
-    """Of four networks in a row the front's neighbour is tried: the others are farther."""
+    """Of eight networks the front's only one and its neighbours are tried: four are farther."""
     problem = small.make_problem(networks=small.smallest(width_3=2, depth_3=2, resolution=2))
     space = problem.network_space
     rows = space.enumerate()
