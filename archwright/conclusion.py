@@ -113,7 +113,7 @@ def random_baseline(team: Team, evaluations: int, step: int) -> RandomBaseline:
 
     team.laboratory.measure(step, designs, range(len(designs)), measured, _never, Role.BASELINE)
     evaluated = [
-        Evaluated(d.network_key, d.key, row, accuracy[d.network_key], step)
+        Evaluated(d.network_key, d.key, row, {"accuracy": accuracy[d.network_key]}, step)
         for d, row in zip(designs, rows, strict=True)
         if d.network_key in accuracy
     ]

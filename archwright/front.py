@@ -20,12 +20,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Bound:
-    """The range of one objective. ``log`` says that values are compared as log10."""
+    """The range of one objective. ``log`` says that values are compared as log10.
+
+    ``maximise``: whether more is better; None for what :data:`METRICS` says of the metric.
+    """
 
     metric: str
     low: float
     high: float
     log: bool
+    maximise: bool | None = None
 
     def normalise(self, values: Floats) -> Floats:
         """Values to losses: 0 at the best bound, 1 at the worst. Not clipped."""
@@ -34,7 +38,8 @@ class Bound:
             scaled = np.log10(values) if self.log else values
         span = max(high - low, 1e-12)
         loss = (scaled - low) / span
-        return 1.0 - loss if METRICS[self.metric].maximise else loss
+        rises = METRICS[self.metric].maximise if self.maximise is None else self.maximise
+        return 1.0 - loss if rises else loss
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def suggest(
             e.network_key,
             e.design,
             problem.network_space.encode([e.network])[0],
-            e.accuracy.value,
+            {"accuracy": e.accuracy.value},
             e.step,
         )
         for e in archive.evaluated_networks(run)

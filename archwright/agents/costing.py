@@ -7,30 +7,33 @@ neighbours of the sample's best are added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from archwright.evaluators.hardware import AnalyticalModel
 from archwright.front import Floats
 from archwright.measurement import COSTS
-from archwright.space import Indices, Point, Space, Value, point_hash
+from archwright.space import Choice, Indices, Point, Space, Value, point_hash
 from archwright.workload import Workload
 
 EXHAUSTIVE = 65_536
 """Hardware spaces up to this size are paired whole: about 0.1 s a network."""
 
 Costs = Mapping[str, Floats]
+Columns = Mapping[str, npt.NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
 class Costing:
     """The analytical costs of any network of one space on any hardware of another.
 
-    Hardware spaces of up to ``exhaustive`` points are paired whole.
+    Hardware spaces of up to ``exhaustive`` points are paired whole. ``parameters_of`` turns
+    the hardware space's columns into the analytical model's, where they are others.
     """
 
     network_space: Space
@@ -38,6 +41,7 @@ class Costing:
     workload_of: Callable[[Point], Workload]
     seed: int = 0
     exhaustive: int = EXHAUSTIVE
+    parameters_of: Callable[[Columns], Columns] | None = None
 
     @cached_property
     def _model(self) -> AnalyticalModel:
@@ -70,11 +74,15 @@ class Costing:
         """Every cost of each pair; both of shape (pairs, choices), each cost (pairs,)."""
         if len(networks) == 0:
             return {metric: np.zeros(0) for metric in COSTS}
-        return self._evaluate(self.workloads(networks), hardware, "zip")
+        return self._evaluate(networks, hardware, "zip")
 
     def cross(self, networks: Indices, hardware: Indices) -> Costs:
         """Every cost of every network on every hardware: each of shape (networks, hardware)."""
-        return self._evaluate(self.workloads(networks), hardware, "cross")
+        return self._evaluate(networks, hardware, "cross")
+
+    def complexity(self, networks: Indices) -> Floats:
+        """log10 of multiply-accumulates, shape (networks,)."""
+        return np.log10([max(workload.macs, 1) for workload in self.workloads(networks)])
 
     def everywhere(self, network: Indices) -> tuple[Indices, Costs]:
         """One network, shape (choices,), on all of :attr:`hardware`, and what each costs."""
@@ -99,9 +107,12 @@ class Costing:
         return self._model.infeasible(self.workloads(network[None, :])[0], hardware)
 
     def _evaluate(
-        self, workloads: Sequence[Workload], hardware: Indices, pairing: Literal["cross", "zip"]
+        self, networks: Indices, hardware: Indices, pairing: Literal["cross", "zip"]
     ) -> Costs:
-        columns = self.hardware_space.columns(hardware)
+        columns: Columns = self.hardware_space.columns(hardware)
+        if self.parameters_of is not None:
+            columns = self.parameters_of(columns)
+        workloads = self.workloads(networks)
         result = self._model.evaluate(workloads, columns, pairing=pairing, metrics=COSTS)
         return {metric: np.asarray(result[metric], dtype=np.float64) for metric in COSTS}
 
@@ -114,6 +125,28 @@ class Costing:
                 for space in (self.network_space, self.hardware_space)
             )
         )
+
+
+class NothingFree(Costing):
+    """Where every metric is learned: one hardware, which stands for none and costs nothing."""
+
+    def __init__(self, network_space: Space) -> None:
+        anything = Choice("hardware", ("any",), "no hardware is chosen")
+        super().__init__(network_space, Space("none", (anything,)), _no_workload)
+
+    def complexity(self, networks: Indices) -> Floats:
+        """Nothing is known of complexity: all alike."""
+        return np.zeros(len(networks))
+
+    def _evaluate(
+        self, networks: Indices, hardware: Indices, pairing: Literal["cross", "zip"]
+    ) -> Costs:
+        cross = pairing == "cross"
+        return {"nothing": np.zeros((len(networks), len(hardware)) if cross else len(networks))}
+
+
+def _no_workload(network: Point) -> Workload:
+    raise NotImplementedError("a problem in which every metric is learned has no workloads")
 
 
 def neighbours(space: Space, rows: Indices) -> Indices:

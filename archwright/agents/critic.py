@@ -119,7 +119,7 @@ class RuleBasedCritic:
 
     def _could_join(self, pairing: Pairing, frontier: Frontier) -> bool:
         """Whether, were its accuracy 1, some pair would be on the front."""
-        bound = self._problem.losses(np.ones(len(pairing)), pairing.costs)
+        bound = self._problem.losses({"accuracy": 1.0}, pairing.costs)
         together = np.concatenate([frontier.losses, bound])
         return bool(non_dominated(together)[len(frontier.losses) :].any())
 

@@ -15,7 +15,6 @@ import numpy as np
 from archwright.agents.costing import Costs
 from archwright.agents.problem import Evaluated, Problem
 from archwright.front import Floats, non_dominated
-from archwright.measurement import COSTS
 from archwright.space import Indices
 
 
@@ -56,8 +55,9 @@ class Pairings:
             objectives = [costs[m][affordable] for m in self._problem.cost_objectives]
             affordable = affordable[non_dominated(np.stack(objectives, axis=-1))]
         elif len(affordable):  # accuracy alone: any hardware will do, so the least energy
-            affordable = affordable[[int(np.argmin(costs["energy_uj"][affordable]))]]
-        return Pairing(hardware[affordable], {m: costs[m][affordable] for m in COSTS})
+            energy = costs.get("energy_uj", np.zeros(len(hardware)))
+            affordable = affordable[[int(np.argmin(energy[affordable]))]]
+        return Pairing(hardware[affordable], {m: v[affordable] for m, v in costs.items()})
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,9 @@ class Frontier:
         losses, owners = [self.losses], list(self._owners)
         for network in evaluated:
             pairing = self._pairings.of(network.row)
-            accuracy = np.full(len(pairing), network.accuracy)
-            if not len(pairing) or not self._problem.accurate(accuracy).all():
+            if not len(pairing) or not self._problem.acceptable(network.measured):
                 continue
-            losses.append(self._problem.losses(accuracy, pairing.costs))
+            losses.append(self._problem.losses(network.measured, pairing.costs))
             owners.extend((network, position) for position in range(len(pairing)))
         together = np.concatenate(losses)
         kept = np.flatnonzero(non_dominated(together))
@@ -104,7 +103,7 @@ class Frontier:
         points = []
         order = sorted(
             range(len(self._owners)),
-            key=lambda k: (-self._owners[k][0].accuracy, tuple(self.losses[k].tolist())),
+            key=lambda k: (self._order(self._owners[k][0]), tuple(self.losses[k].tolist())),
         )
         for k in order:
             evaluated, position = self._owners[k]
@@ -112,6 +111,10 @@ class Frontier:
             costs = {metric: float(values[position]) for metric, values in pairing.costs.items()}
             points.append(FrontPoint(evaluated, pairing.hardware[position], costs))
         return points
+
+    def _order(self, evaluated: Evaluated) -> float:
+        """The most accurate first, where accuracy is measured."""
+        return -evaluated.measured.get("accuracy", 0.0)
 
 
 def hypervolume_curve(

@@ -96,7 +96,11 @@ class Team:
         space = self.problem.network_space
         evaluated = tuple(
             Evaluated(
-                e.network_key, e.design, space.encode([e.network])[0], e.accuracy.value, e.step
+                e.network_key,
+                e.design,
+                space.encode([e.network])[0],
+                {"accuracy": e.accuracy.value},
+                e.step,
             )
             for e in archived
         )

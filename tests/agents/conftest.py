@@ -103,7 +103,8 @@ def evaluate(
     for row in rows:
         network = problem.network_space.decode(row[None])[0]
         key = point_hash(network)
-        found.append(Evaluated(key, f"design-{key}", np.asarray(row), accuracy(network), step))
+        measured = {"accuracy": accuracy(network)}
+        found.append(Evaluated(key, f"design-{key}", np.asarray(row), measured, step))
     return tuple(found)
 
 

@@ -76,10 +76,10 @@ def test_neighbours_of_the_best_are_tried_as_well(sampled):
     assert any(tuple(point) not in seen for point in found.hardware.tolist())
 
     def losses(pairing):
-        return part.losses(np.ones(len(pairing)), pairing.costs)
+        return part.losses({"accuracy": 1.0}, pairing.costs)
 
     together = np.concatenate([losses(best), losses(found)])
     assert non_dominated(together)[: len(best)].all()  # nothing beats the whole space
-    plain = part.losses(np.ones(len(hardware)), costs)[part.affordable(costs)]
+    plain = part.losses({"accuracy": 1.0}, costs)[part.affordable(costs)]
     score = part.score.hypervolume
     assert score(losses(best)) >= score(losses(found)) >= score(plain)

@@ -24,7 +24,7 @@ def brute_force(problem, evaluated):
     for network in evaluated:
         hardware, costs = problem.costing.everywhere(network.row)
         able = problem.affordable(costs)
-        losses = problem.losses(np.full(len(hardware), network.accuracy), costs)
+        losses = problem.losses(network.measured, costs)
         every += [(network.key, tuple(hardware[k]), losses[k]) for k in np.flatnonzero(able)]
     front = [d for d in every if not any(dominates(other[2], d[2]) for other in every)]
     return {(key, hardware) for key, hardware, _ in front}, np.stack([x for *_, x in front])

@@ -65,7 +65,6 @@ def balanced_hardware(problem: Problem, pairing: Pairing) -> Indices:
 
     It is the closest to the corner where every cost is at its best bound or better.
     """
-    # Accuracy is the same on all of them: a perfect one adds nothing to the distance.
-    losses = problem.losses(np.ones(len(pairing)), pairing.costs)
+    losses = problem.cost_losses(pairing.costs)
     distance = (np.clip(losses, 0.0, None) ** 2).sum(axis=1)
     return np.asarray(pairing.hardware[int(np.argmin(distance))])

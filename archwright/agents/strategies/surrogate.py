@@ -194,7 +194,7 @@ class SurrogateEvolution(StartedAnew):
         for c in range(len(candidates)):
             kept = np.flatnonzero(affordable[c])
             own = {metric: values[c][kept] for metric, values in costs.items()}
-            front = non_dominated(self._problem.losses(np.ones(len(kept)), own))
+            front = non_dominated(self._problem.losses({"accuracy": 1.0}, own))
             pairs.append(Pairing(panel[kept[front]], {m: v[front] for m, v in own.items()}))
         return pairs
 
@@ -206,19 +206,17 @@ class SurrogateEvolution(StartedAnew):
 
     def _joined(self, losses: Floats, accuracy: float, pairing: Pairing) -> Floats:
         """The losses once a network with this accuracy has joined."""
-        expected = np.full(len(pairing), accuracy)
-        if not self._problem.accurate(expected).all():
+        expected = {"accuracy": accuracy}
+        if not self._problem.acceptable(expected):
             return losses
         return np.concatenate([losses, self._problem.losses(expected, pairing.costs)])
 
     def _miss(self, accuracy: float, pairing: Pairing) -> float:
         """How far a network is from the brief's bounds on its best hardware."""
-        return float(
-            self._problem.miss(np.full(len(pairing), accuracy), pairing.costs).min(initial=np.inf)
-        )
+        return float(self._problem.miss({"accuracy": accuracy}, pairing.costs).min(initial=np.inf))
 
     def _proposal(self, row: Indices, pairing: Pairing, accuracy: float, gain: float) -> Suggestion:
-        losses = self._problem.losses(np.full(len(pairing), accuracy), pairing.costs)
+        losses = self._problem.losses({"accuracy": accuracy}, pairing.costs)
         distance = (np.clip(losses, 0.0, None) ** 2).sum(axis=1)
         hardware = pairing.hardware[int(np.argmin(distance))]
         reason = f"expected hypervolume gain {gain:.4f} at a predicted accuracy of {accuracy:.3f}"
@@ -256,7 +254,11 @@ def _predicted_landscape(problem: Problem, model: AccuracyModel, exploration: fl
             networks, hardware = rows[:, :split], rows[:, split:]
             accuracy = model.predict(networks).accuracy(0.5 * exploration)
             costs = problem.costing.zip(networks, hardware)
-            out["F"] = np.nan_to_num(problem.losses(accuracy, costs), posinf=10.0, neginf=-10.0)
-            out["G"] = np.nan_to_num(problem.miss(accuracy, costs), posinf=1e6)[:, None]
+            out["F"] = np.nan_to_num(
+                problem.score.losses({**costs, "accuracy": accuracy}), posinf=10.0, neginf=-10.0
+            )
+            out["G"] = np.nan_to_num(problem.miss({"accuracy": accuracy}, costs), posinf=1e6)[
+                :, None
+            ]
 
     return Landscape()

@@ -82,8 +82,7 @@ def test_a_batch_is_the_greedy_one(problem, pairings, small):
         joined = {}
         for c in left:
             pairing = pairings.of(candidates[c])
-            accuracy = np.full(len(pairing), predicted.accuracy()[c])
-            own = problem.losses(accuracy, pairing.costs)
+            own = problem.losses({"accuracy": predicted.accuracy()[c]}, pairing.costs)
             joined[c] = np.concatenate([losses, own])
         best = max(left, key=lambda c: problem.score.hypervolume(joined[c]))
         left.remove(best)
