@@ -132,7 +132,7 @@ def nearest_miss(team: Team, history: History) -> JudgedDesign | None:
     asked = {m: c for m, c in team.problem.constraints.items() if m == "accuracy"}
     accuracy = np.array([evaluated.accuracy for evaluated in history.evaluated])
     missed = replace(team.problem, constraints=asked).miss(
-        accuracy, {"latency_ms": np.zeros(len(accuracy))}
+        {"accuracy": accuracy}, {"latency_ms": np.zeros(len(accuracy))}
     )
     best = history.evaluated[int(np.lexsort((-accuracy, missed))[0])]
     design = team.archive.design(team.run, best.design)

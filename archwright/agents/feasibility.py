@@ -44,14 +44,14 @@ def nearest_design(problem: Problem, seed: int) -> Nearest:
     From the sample's best designs one choice at a time is moved by a step for as long as
     that comes nearer. The search ends at the first design within all bounds.
     """
-    bounds = {m: c for m, c in problem.constraints.items() if m != "accuracy"}
+    bounds = {m: c for m, c in problem.constraints.items() if m not in problem.learned}
     problem = replace(problem, constraints=bounds)
     rng = np.random.default_rng((seed, NETWORKS, HARDWARE))
     costing, space = problem.costing, problem.network_space
     top = np.array(space.shape) - 1
     networks = np.stack([np.zeros_like(top), top, *space.sample(rng, NETWORKS - 2)])
     hardware = costing.hardware[rng.permutation(len(costing.hardware))[:HARDWARE]]
-    misses = problem.miss(np.ones(1), costing.cross(networks, hardware))
+    misses = problem.miss({}, costing.cross(networks, hardware))
     tried = misses.size
     best = np.unravel_index(np.argsort(misses, axis=None, kind="stable")[:STARTS], misses.shape)
     designs = np.concatenate([networks[best[0]], hardware[best[1]]], axis=1)
@@ -60,7 +60,7 @@ def nearest_design(problem: Problem, seed: int) -> Nearest:
         if least == 0.0:
             break
         around = _around(problem, designs, split)
-        misses = problem.miss(np.ones(1), costing.zip(around[:, :split], around[:, split:]))
+        misses = problem.miss({}, costing.zip(around[:, :split], around[:, split:]))
         tried += len(misses)
         order = np.argsort(misses, kind="stable")[:STARTS]
         if len(order) == 0 or not misses[order[0]] < least:
@@ -80,7 +80,7 @@ def check_bounds(problem: Problem, seed: int) -> None:
     and what it costs. One bound that nothing meets by itself is named alone; several, and a
     band with two ends, are refused where the nearest design clearly misses them.
     """
-    bounds = {m: c for m, c in problem.constraints.items() if m != "accuracy"}
+    bounds = {m: c for m, c in problem.constraints.items() if m not in problem.learned}
     nearest = nearest_design(problem, seed) if bounds else None
     if nearest is None or nearest.miss == 0.0:
         return
