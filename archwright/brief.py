@@ -96,6 +96,19 @@ class Supernet(Table):
     epochs: int = Field(default=30, ge=1, le=1000)
 
 
+class Search(Table):
+    """How the space is searched.
+
+    ``strategy`` is the optimiser of the search proper, after the opening; which there are is
+    known where they live, so it is checked with the spaces. After ``patience`` rounds in a
+    row that neither gained nor expected what is worth a round, the run stops before its
+    budget is spent; 0, the default, spends the budget.
+    """
+
+    strategy: str = Field(default="surrogate", min_length=1, max_length=40)
+    patience: int = Field(default=0, ge=0, le=1000)
+
+
 class Budget(Table):
     """What a run may spend. It stops at the first that is spent."""
 
@@ -116,6 +129,7 @@ class Brief(Table):
     network: NetworkSection = Field(default_factory=NetworkSection)
     hardware: HardwareSection = Field(default_factory=HardwareSection)
     supernet: Supernet = Field(default_factory=Supernet)
+    search: Search = Field(default_factory=Search)
     budget: Budget
     approval: bool = False
     models: dict[Role, str] = Field(default_factory=dict)

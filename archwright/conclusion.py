@@ -123,10 +123,18 @@ def random_baseline(team: Team, evaluations: int, step: int) -> RandomBaseline:
 
 
 def nearest_miss(team: Team, history: History) -> JudgedDesign | None:
-    """The most accurate evaluated network, where none meets the brief's bound on accuracy."""
+    """The evaluated design nearest to the bounds, where none meets the brief's on accuracy.
+
+    Those on costs it meets: the critic lets nothing else be evaluated.
+    """
     if not history.evaluated:
         return None
-    best = max(history.evaluated, key=lambda evaluated: evaluated.accuracy)
+    asked = {m: c for m, c in team.problem.constraints.items() if m == "accuracy"}
+    accuracy = np.array([evaluated.accuracy for evaluated in history.evaluated])
+    missed = replace(team.problem, constraints=asked).miss(
+        {"accuracy": accuracy}, {"latency_ms": np.zeros(len(accuracy))}
+    )
+    best = history.evaluated[int(np.lexsort((-accuracy, missed))[0])]
     design = team.archive.design(team.run, best.design)
     if design is None:
         return None

@@ -17,14 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archwright.agents.graph import (
-    STOPPED_BY_USER,
-    Clock,
-    State,
-    build_graph,
-    first_state,
-)
+from archwright.agents.graph import STOPPED_BY_USER, Clock, build_graph
 from archwright.agents.limits import Spent
+from archwright.agents.state import State, first_state
 from archwright.brief import Brief, parse_brief
 from archwright.conclusion import Ending, conclude
 from archwright.control import PROCESS_FILE, note_process, stop_on_signal

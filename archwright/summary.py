@@ -35,6 +35,7 @@ def result_table(result: RunResult, folder: Path) -> dict[str, Any]:
         "model": asdict(result.model_use),
         "front": [_design_table(judged) for judged in result.front],
         "best": None if result.best is None else _design_table(result.best),
+        "nearest": None if result.nearest is None else _design_table(result.nearest),
     }
 
 
@@ -95,7 +96,7 @@ def print_summary(result: RunResult, folder: Path, console: Console) -> None:
         if len(result.front) > SHOWN_DESIGNS:
             console.print(f"{len(result.front)} designs in all: front.csv", highlight=False)
     else:
-        console.print("no design meets every bound of the brief: the report says what was nearest")
+        console.print(_nothing_found(result), highlight=False)
     if result.best is not None:
         design = result.best.design
         console.print(f"best network: {in_words(design.network)}", highlight=False)
@@ -103,6 +104,19 @@ def print_summary(result: RunResult, folder: Path, console: Console) -> None:
     for name in ("report.html", "front.csv", "best"):
         if (folder / name).exists():
             console.print(Text(f"{name:12} {folder / name}"), soft_wrap=True)
+
+
+def _nothing_found(result: RunResult) -> str:
+    """That nothing meets the bounds, and which design came nearest, with what it reached."""
+    text = "no design meets every bound of the brief"
+    if result.nearest is None:
+        return text
+    near = result.nearest
+    reached = ", ".join(f"{m} {near.value(m):.4g}" for m in result.brief.constraints)
+    return (
+        f"{text}; the nearest{f' ({reached})' if reached else ''} is network "
+        f"{in_words(near.design.network)}, hardware {in_words(near.design.hardware)}"
+    )
 
 
 def _thinned(front: Sequence[JudgedDesign], best: JudgedDesign | None) -> list[JudgedDesign]:
