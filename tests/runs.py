@@ -41,10 +41,16 @@ clock_mhz = [200, 800]
 [supernet]
 epochs = 3
 
+[promotion]
+designs = 0
+
 [budget]
 evaluations = 14
 """
 """A whole search in some seconds: few epochs, few evaluations, a small hardware space."""
+
+PROMOTION = "[promotion]\ndesigns = 0\n"
+"""Of the tiny brief, for tests to put their own in its place."""
 
 PATIENCE_S = 600.0
 
