@@ -21,7 +21,7 @@ from archwright.design import Design, Origin
 from archwright.evaluators.hardware import AnalyticalModel
 from archwright.events import Event
 from archwright.front import Floats, Score, shares_lost
-from archwright.measurement import COSTS, Failure, Measurement, Outcome
+from archwright.measurement import COSTS, Failure, Fidelity, Measurement, Outcome
 from archwright.memory.records import Role
 from archwright.result import (
     CurvePoint,
@@ -91,7 +91,10 @@ def _as_test(measurement: Measurement | None) -> Measurement | None:
 
 
 def _costs(team: Team, design: Design) -> dict[str, Measurement]:
-    return {m.metric: m for m in team.archive.measurements_of(design.key) if m.metric in COSTS}
+    """Costs at the front's fidelity, whatever else has judged the design since."""
+    measured = team.archive.measurements_of(design.key)
+    exact = [m for m in measured if m.fidelity is Fidelity.ANALYTICAL]
+    return {m.metric: m for m in exact if m.metric in COSTS}
 
 
 def random_baseline(team: Team, evaluations: int, step: int) -> RandomBaseline:

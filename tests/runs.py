@@ -47,10 +47,10 @@ designs = 0
 [budget]
 evaluations = 14
 """
-"""A whole search in some seconds: few epochs, few evaluations, a small hardware space."""
+"""A whole search in some seconds: few epochs, few evaluations, a small hardware space.
 
-PROMOTION = "[promotion]\ndesigns = 0\n"
-"""Of the tiny brief, for tests to put their own in its place."""
+Nothing is promoted; tests of promotion say what.
+"""
 
 PATIENCE_S = 600.0
 
