@@ -179,11 +179,15 @@ def choose(
         f"{metric} {1 - loss:.0%}" for metric, loss in zip(score.metrics, scaled[best], strict=True)
     )
     return candidates[best], (
-        f"The best compromise of the {len(candidates)} designs {whose}: nearest to the point that "
+        f"The best compromise of the {_many(candidates)} {whose}: nearest to the point that "
         "has the best of every objective, all counted alike, costs by orders of magnitude, "
         "accuracy at the low end of its interval. From the front's worst to its best it goes: "
         f"{shares}."
     )
+
+
+def _many(designs: Sequence[JudgedDesign]) -> str:
+    return "one design" if len(designs) == 1 else f"{len(designs)} designs"
 
 
 def choose_promoted(
