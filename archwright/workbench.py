@@ -27,9 +27,11 @@ from archwright.front import Bound, Score, bounds_from_sample
 from archwright.space import Space
 
 if TYPE_CHECKING:
+    from archwright.evaluators.hardware.simulators import SimulatorEvaluator
     from archwright.evaluators.supernet import (
         Checkpoint,
         Data,
+        FurtherTraining,
         SupernetEvaluator,
         TrainingProgress,
     )
@@ -113,6 +115,24 @@ class Bench:
             workers=workers,
             at_least=asked.at_least if asked is not None and split == "validation" else None,
         )
+
+    def further_training(
+        self, checkpoint: Checkpoint, folder: Path, epochs: tuple[int, ...]
+    ) -> FurtherTraining:
+        """Networks of the supernet trained further; ``folder`` keeps their weights."""
+        from archwright.evaluators.supernet import FurtherTraining
+
+        return FurtherTraining(
+            checkpoint, self.supernet_space, self.data, folder, epochs, self.brief.seed
+        )
+
+    def simulator(self, name: str, workers: int) -> SimulatorEvaluator:
+        """A simulator as an instrument for designs of this brief."""
+        from archwright.evaluators.hardware.simulators import SimulatorEvaluator, simulators
+
+        workload = partial(workload_of, shape=self.data.shape, family=self.brief.network.space)
+        space = self.problem.hardware_space
+        return SimulatorEvaluator(simulators()[name], workload, space, workers)
 
     @property
     def supernet_space(self) -> Space:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from archwright.brief import ROLES, Brief, Constraint, load_brief, parse_brief
+from archwright.brief import PROMOTION_SHARE, ROLES, Brief, Constraint, load_brief, parse_brief
 from archwright.errors import BriefError
 from archwright.measurement import METRICS
 
@@ -47,6 +47,13 @@ def test_a_small_brief_gets_the_defaults() -> None:
     assert (brief.search.strategy, brief.search.patience) == ("surrogate", 0)
 
 
+def test_promotion_keeps_its_share_of_the_time() -> None:
+    brief = parse_brief(changed(budget={"evaluations": 8, "hours": 2}))
+    assert brief.search_seconds == pytest.approx((1 - PROMOTION_SHARE) * 2 * 3600)
+    alone = parse_brief(changed(budget={"evaluations": 8, "hours": 2}, promotion={"designs": 0}))
+    assert alone.search_seconds == 2 * 3600
+
+
 def test_a_whole_brief_is_read_and_survives_its_own_table() -> None:
     brief = parse_brief(
         changed(
@@ -57,6 +64,7 @@ def test_a_whole_brief_is_read_and_survives_its_own_table() -> None:
             hardware={"fixed": {"rows": 8, "dram_gb_per_s": 1.0, "dataflow": "os"}},
             supernet={"epochs": 3},
             search={"strategy": "random", "patience": 4},
+            promotion={"designs": 2, "epochs": 16, "simulator": "zigzag"},
             budget={"evaluations": 8, "hours": 1, "tokens": 5, "dollars": 0},
             models={"planner": "local", "critic": "local"},
         )
@@ -67,7 +75,7 @@ def test_a_whole_brief_is_read_and_survives_its_own_table() -> None:
 
 
 ALLOWED_AT_TOP = (
-    "name, seed, task, objectives, constraints, network, hardware, supernet, search, "
+    "name, seed, task, objectives, constraints, network, hardware, supernet, search, promotion, "
     "budget, approval, models"
 )
 LONG = "'" + "x" * 76 + "..."
@@ -108,6 +116,22 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "number for a strategy": (
         changed(search={"strategy": 1}),
         "search.strategy = 1: allowed a text",
+    ),
+    "unknown key of promotion": (
+        changed(promotion={"rungs": 2}),
+        "promotion.rungs: unknown key; allowed designs, epochs, simulator",
+    ),
+    "too many designs promoted": (
+        changed(promotion={"designs": 65}),
+        "promotion.designs = 65: should be less than or equal to 64",
+    ),
+    "nothing to train for": (
+        changed(promotion={"epochs": 0}),
+        "promotion.epochs = 0: should be greater than or equal to 1",
+    ),
+    "unknown simulator": (
+        changed(promotion={"simulator": "gem5"}),
+        "promotion.simulator = 'gem5': should be 'none', 'zigzag' or 'scalesim'",
     ),
     "unknown key of the budget": (
         changed(budget={"evaluations": 8, "euros": 1}),

@@ -269,7 +269,7 @@ class Nodes:
             designs,
             team.evaluator.plan(step, designs) if designs else [],
             lambda design, outcome: self._measured(step, design, outcome),
-            lambda: team.stopping() or team.clock.seconds >= team.brief.budget.hours * 3600,
+            lambda: team.stopping() or team.clock.seconds >= team.brief.search_seconds,
         )
         objected = was_rejected(team.archive, team.run, step)
         frontier = team.frontier(team.history(step + 1))
@@ -378,7 +378,7 @@ class Nodes:
         """Until the first budget is spent, at the pace of this process."""
         budget, seconds = self._team.brief.budget, self._team.clock.seconds
         pace = (seconds - self._began) / max(spent - self._spent_before, 1)
-        left = min(pace * (budget.evaluations - spent), budget.hours * 3600 - seconds)
+        left = min(pace * (budget.evaluations - spent), self._team.brief.search_seconds - seconds)
         return round(max(left, 0.0), 1)
 
     def _tell(self, kind: str, step: int, label: str = "", **data: Any) -> None:

@@ -140,7 +140,7 @@ class RuleBasedPlanner:
         """Whether a budget is spent, the space exhausted or a round no longer pays."""
         if progress.evaluations >= brief.budget.evaluations:
             return Stop(f"the budget of {brief.budget.evaluations} evaluations is spent")
-        if progress.seconds >= brief.budget.hours * 3600:
+        if progress.seconds >= brief.search_seconds:
             return Stop(f"the budget of {brief.budget.hours:g} hours is spent")
         if progress.empty_rounds >= 2:
             return Stop("no untried network that the brief allows is left")

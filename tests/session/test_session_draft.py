@@ -81,7 +81,7 @@ def test_a_file_is_loaded_as_it_is_written(tmp_path: Path) -> None:
 def test_known_keys_are_keys_of_a_brief() -> None:
     values = {"name": "x", "seed": "1"}
     for key in known_keys():
-        if key.count(".") == 1 and key.startswith(("budget", "supernet")):
+        if key.count(".") == 1 and key.startswith(("budget", "supernet", "promotion.designs")):
             with_value({}, key, "1")
         elif key in values:
             with_value({}, key, values[key])
