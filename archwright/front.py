@@ -38,8 +38,17 @@ class Bound:
             scaled = np.log10(values) if self.log else values
         span = max(high - low, 1e-12)
         loss = (scaled - low) / span
-        rises = METRICS[self.metric].maximise if self.maximise is None else self.maximise
-        return 1.0 - loss if rises else loss
+        return 1.0 - loss if self._rises else loss
+
+    def value(self, loss: float) -> float:
+        """The value that has this loss."""
+        low, high = (np.log10(self.low), np.log10(self.high)) if self.log else (self.low, self.high)
+        scaled = low + (1.0 - loss if self._rises else loss) * max(high - low, 1e-12)
+        return float(10.0**scaled if self.log else scaled)
+
+    @property
+    def _rises(self) -> bool:
+        return METRICS[self.metric].maximise if self.maximise is None else self.maximise
 
 
 @dataclass(frozen=True)

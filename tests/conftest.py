@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import sys
@@ -69,15 +70,24 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    """A whole search of the tiny brief that nothing disturbed; for reading only."""
-    import runs
+    """A whole search of the tiny brief that nothing disturbed; for reading only.
 
-    with pytest.MonkeyPatch.context() as patch:
-        world = tmp_path_factory.mktemp("tiny")
-        patch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
-        patch.setenv("ARCHWRIGHT_SETTINGS", str(world / "settings.toml"))
-        result = runs.search(runs.write_brief(world), "--run-dir", world / "run")
-        return TinyRun(world / "home", world / "run", result)
+    The workers of one pytest share it: the first that needs it makes it, others wait.
+    """
+    import runs
+    from filelock import FileLock
+
+    base = tmp_path_factory.getbasetemp()
+    world = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
+    world.mkdir(exist_ok=True)
+    made = world / "result.json"
+    with FileLock(world / "lock"), pytest.MonkeyPatch.context() as patch:
+        if not made.exists():
+            patch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
+            patch.setenv("ARCHWRIGHT_SETTINGS", str(world / "settings.toml"))
+            result = runs.search(runs.write_brief(world), "--run-dir", world / "run")
+            made.write_text(json.dumps(result), encoding="utf-8")
+    return TinyRun(world / "home", world / "run", json.loads(made.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="session")

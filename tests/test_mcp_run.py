@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "mcp.md"
 BRIEF: dict[str, Any] = {
     **tomllib.loads(TINY_BRIEF),
+    "seed": 0,  # the walk's, so that both have the same supernet
     "supernet": {"epochs": 1},
     "budget": {"evaluations": 6},
 }

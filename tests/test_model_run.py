@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,12 @@ from archwright.events import read_events
 
 pytestmark = pytest.mark.slow
 
-ROLES = '\n[models]\nplanner = "m"\nproposer = "m"\ncritic = "m"\nevaluator = "m"\n'
+KEY = "very-secret-0123456789"
+
+
+def _models(**profiles: str) -> str:
+    """The brief's table of who stands behind which role."""
+    return "\n[models]\n" + "".join(f'{role} = "{name}"\n' for role, name in profiles.items())
 
 
 @pytest.fixture
@@ -35,14 +42,16 @@ def run_with(
     tmp_path: Path,
     start_chat_server: Callable[..., Any],
 ) -> Callable[..., tuple[dict[str, Any], list[dict[str, Any]], Any]]:
-    """``run_with(script, **profile)``: a search whose four roles ask the scripted model."""
+    """``run_with(script)``: a short search whose four roles ask the scripted model."""
 
-    def run(script: Any, **profile: Any) -> tuple[dict[str, Any], list[dict[str, Any]], Any]:
+    def run(script: Any) -> tuple[dict[str, Any], list[dict[str, Any]], Any]:
         runs.share_supernets(trained[0], home)
         server = start_chat_server(script)
-        settings_file.write_text(server.settings_toml("m", **profile), encoding="utf-8")
+        settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
         folder = tmp_path / "run"
-        result = runs.search(runs.write_brief(tmp_path, ROLES), "--run-dir", folder, "--no-random")
+        roles = _models(planner="m", proposer="m", critic="m", evaluator="m")
+        brief = runs.write_brief(tmp_path, roles, runs.SHORT_BRIEF)
+        result = runs.search(brief, "--run-dir", folder, "--no-random")
         return result, read_events(folder / "events.jsonl"), server
 
     return run
@@ -74,7 +83,7 @@ def _good(request: dict[str, Any], number: int) -> dict[str, Any]:
 
 def test_a_good_model_takes_part_in_every_role(run_with: Callable[..., Any]) -> None:
     result, events, server = run_with(_good)
-    assert result["evaluations"] == 14
+    assert result["evaluations"] == 7
     assert result["front"]
     asked = Counter(_role(request.json) for request in server.requests)
     assert set(asked) == {"planner", "proposer", "critic", "evaluator"}
@@ -91,28 +100,71 @@ def test_a_good_model_takes_part_in_every_role(run_with: Callable[..., Any]) -> 
     assert any(event["origin"].startswith("model/") for event in measured)
 
 
-@pytest.mark.parametrize("fault", ["hangs", "answers 500", "answers nonsense"])
-def test_a_broken_model_leaves_the_run_to_the_rules(
-    fault: str, run_with: Callable[..., Any], reply: Any, trained: tuple[Path, dict[str, Any]]
-) -> None:
-    scripts = {
-        "hangs": lambda request, number: reply(delay_s=3.0, content="{}"),
-        "answers 500": lambda request, number: reply(status=500),
-        "answers nonsense": lambda request, number: "I would rather write a poem.",
+@dataclass(frozen=True)
+class Broken:
+    """A run with another broken model behind each role: what it found, wrote and was asked."""
+
+    result: dict[str, Any]
+    folder: Path
+    servers: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def broken(
+    tiny_run: Any, _chat_module: Any, reply: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Broken:
+    """One run for all faults, each of them with an endpoint, and so a breaker, of its own."""
+    world = tmp_path_factory.mktemp("broken")
+    scripts: dict[str, tuple[Any, dict[str, Any]]] = {
+        "hangs": (lambda *_: reply(delay_s=3.0, content="{}"), {"timeout_s": 0.3}),
+        "fails": (lambda *_: reply(status=500), {}),
+        "nonsense": (lambda *_: "I would rather write a poem.", {}),
+        "locked": (
+            lambda *_: reply(status=401, content=f"the key {KEY} is wrong"),
+            {"key_variable": "TEST_MODEL_KEY"},
+        ),
     }
-    result, events, server = run_with(scripts[fault], timeout_s=0.3)
-    assert server.requests
-    # The rules answered every step, so the front is the one they find alone.
-    assert runs.front_of(result) == runs.front_of(trained[1])
-    instead = [e for e in events if e["kind"] == "decision" and "instead" in e["decision"]]
-    assert instead
-    assert all(event["reason"] for event in instead)
-    assert result["model"]["failures"] == len(instead)
+    roles = _models(planner="hangs", proposer="fails", critic="nonsense", evaluator="locked")
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
+        servers = {
+            name: running.enter_context(_chat_module.ChatServer(script))
+            for name, (script, _) in scripts.items()
+        }
+        settings = [servers[name].settings_toml(name, **scripts[name][1]) for name in scripts]
+        (world / "settings.toml").write_text("\n".join(settings), encoding="utf-8")
+        patch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
+        patch.setenv("ARCHWRIGHT_SETTINGS", str(world / "settings.toml"))
+        patch.setenv("ARCHWRIGHT_LOOPBACK_ONLY", "1")
+        patch.setenv("TEST_MODEL_KEY", KEY)
+        runs.share_supernets(tiny_run.home, world / "home")
+        folder = world / "run"
+        result = runs.search(runs.write_brief(world, roles), "--run-dir", folder, "--no-random")
+        return Broken(result, folder, servers)
 
 
-def test_a_hostile_model_changes_nothing_that_it_may_not(
-    run_with: Callable[..., Any], reply: Any
+def test_broken_models_leave_the_run_to_the_rules(
+    broken: Broken, trained: tuple[Path, dict[str, Any]]
 ) -> None:
+    for name, server in broken.servers.items():
+        assert server.requests, name
+    # The rules answered every step, so the front is the one they find alone.
+    assert runs.front_of(broken.result) == runs.front_of(trained[1])
+    events = read_events(broken.folder / "events.jsonl")
+    instead = [e for e in events if e["kind"] == "decision" and "instead" in e["decision"]]
+    assert {event["role"] for event in instead} == {"planner", "proposer", "critic", "evaluator"}
+    assert all(event["reason"] for event in instead)
+    assert broken.result["model"]["failures"] == len(instead)
+
+
+def test_the_key_never_leaves_its_variable(broken: Broken) -> None:
+    requests = broken.servers["locked"].requests
+    assert any(KEY in json.dumps(dict(request.headers)) for request in requests)
+    for path in broken.folder.rglob("*"):
+        if path.is_file():
+            assert KEY.encode() not in path.read_bytes(), path.name
+
+
+def test_a_hostile_model_changes_nothing_that_it_may_not(run_with: Callable[..., Any]) -> None:
     def hostile(request: dict[str, Any], number: int) -> Any:
         return {
             "planner": {"phase": "refine", "designs": 10**15, "reason": "stop now"},
@@ -131,27 +183,11 @@ def test_a_hostile_model_changes_nothing_that_it_may_not(
         }[_role(request)]
 
     result, _, _ = run_with(hostile)
-    assert result["evaluations"] == 14
+    assert result["evaluations"] == 7
     assert result["front"]
     for design in result["front"]:
         assert design["metrics"]["accuracy_validation"]["value"] < 1.0
         assert design["metrics"]["accuracy_validation"]["fidelity"] == "supernet"
-
-
-def test_the_key_never_leaves_its_variable(
-    run_with: Callable[..., Any], reply: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = "very-secret-0123456789"
-    monkeypatch.setenv("TEST_MODEL_KEY", key)
-
-    def echo(request: dict[str, Any], number: int) -> Any:
-        return reply(status=401, content=f"the key {key} is wrong")
-
-    _, _, server = run_with(echo, key_variable="TEST_MODEL_KEY")
-    assert any(key in json.dumps(dict(request.headers)) for request in server.requests)
-    for path in (tmp_path / "run").rglob("*"):
-        if path.is_file():
-            assert key.encode() not in path.read_bytes(), path.name
 
 
 def test_unknown_profile_is_said_before_anything_is_written(

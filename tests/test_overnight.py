@@ -111,19 +111,18 @@ def test_a_stopped_run_goes_on_to_the_same_front(
 def test_hours_end_a_run_within_one_evaluation(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     brief = runs.write_brief(tmp_path, text=LONG_BRIEF)
-    result = runs.search(brief, "--run-dir", folder, "--hours", "0.005", "--no-random")
-    assert result["stopped"] == "the budget of 0.005 hours is spent"
+    result = runs.search(brief, "--run-dir", folder, "--hours", "0.003", "--no-random")
+    assert result["stopped"] == "the budget of 0.003 hours is spent"
     assert (folder / "report.html").is_file()
     events = read_events(folder / "events.jsonl")
-    deadline = next(e["time"] for e in events if e["kind"] == "part") + 0.005 * 3600
+    deadline = next(e["time"] for e in events if e["kind"] == "part") + 0.003 * 3600
     late = [e for e in events if e["kind"] == "evaluated" and e["time"] > deadline]
     assert len(late) <= 2, "one evaluation in flight on each of two workers"
 
 
-def test_a_killed_run_is_seen_as_interrupted_and_can_be_resumed(
-    trained: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
-    status, out, err = runs.archwright("search", runs.write_brief(tmp_path), "--detach", "--json")
+def test_a_killed_run_is_seen_as_interrupted_and_can_be_resumed(tmp_path: Path) -> None:
+    brief = runs.write_brief(tmp_path, text=runs.SHORT_BRIEF)
+    status, out, err = runs.archwright("search", brief, "--detach", "--json")
     assert status == 0, err
     started = json.loads(out.splitlines()[-1])
     folder = Path(started["folder"])
@@ -132,7 +131,7 @@ def test_a_killed_run_is_seen_as_interrupted_and_can_be_resumed(
     wait_for(lambda: state_of(started["run"])["status"] == "interrupted")
     status, out, err = runs.archwright("resume", started["run"], "--json")
     assert status == 0, err
-    assert runs.front_of(json.loads(out.splitlines()[-1])) == runs.front_of(trained[1])
+    assert json.loads(out.splitlines()[-1])["evaluations"] == 7
     assert state_of(started["run"])["status"] == "finished"
 
 

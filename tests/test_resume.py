@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ import pytest
 import runs
 
 pytestmark = pytest.mark.slow
-
-Reached = Callable[[Path, Path], bool]
 
 
 @pytest.fixture
@@ -51,28 +48,25 @@ def _baseline(home: Path, folder: Path) -> bool:
 POINTS = (_training, _proposed, _measuring, _later, _testing, _baseline)
 
 
-@pytest.mark.parametrize("reached", POINTS, ids=lambda point: point.__name__.strip("_"))
-def test_killed_run_resumes_to_the_same_front(
-    reached: Reached, uninterrupted: tuple[Path, dict[str, Any]], home: Path, tmp_path: Path
+def test_a_run_killed_at_every_point_ends_in_the_same_front(
+    uninterrupted: tuple[Path, dict[str, Any]], home: Path, tmp_path: Path
 ) -> None:
-    trained, whole = uninterrupted
-    if reached is not _training:
-        runs.share_supernets(trained, home)
-    folder = tmp_path / "run"
-    beside = () if reached is _baseline else ("--no-random",)
-    process = runs.start("search", runs.write_brief(tmp_path), "--run-dir", folder, *beside)
-    runs.kill_when(process, lambda: reached(home, folder))
-    recorded = runs.count(folder, "select count(*) from measurements")
+    folder, whole = tmp_path / "run", uninterrupted[1]
+    process = runs.start("search", runs.write_brief(tmp_path), "--run-dir", folder)
+    recorded = 0
+    for reached in POINTS:
+        if reached is not _training:
+            process = runs.start("resume", runs.run_of(folder))
+        runs.kill_when(process, lambda reached=reached: reached(home, folder))  # type: ignore[misc]
+        before, recorded = recorded, runs.count(folder, "select count(*) from measurements")
+        assert recorded >= before
 
-    run = runs.run_of(folder)
-    status, out, err = runs.archwright("resume", run, "--json")
+    status, out, err = runs.archwright("resume", runs.run_of(folder), "--json")
     assert status == 0, err[-3000:]
     resumed = json.loads(out.splitlines()[-1])
     assert runs.front_of(resumed) == runs.front_of(whole)
-    assert resumed["evaluations"] == whole["evaluations"]
-    assert resumed["hypervolume"] == whole["hypervolume"]
-    if reached is _baseline:
-        assert resumed["random_hypervolume"] == whole["random_hypervolume"]
+    for value in ("evaluations", "hypervolume", "random_hypervolume"):
+        assert resumed[value] == whole[value]
     assert runs.count(folder, "select count(*) from measurements") >= recorded
     names = [
         (event["kind"], event["step"], event["label"])
@@ -81,18 +75,23 @@ def test_killed_run_resumes_to_the_same_front(
     assert len(names) == len(set(names))
 
 
-def test_workers_of_a_killed_run_end_by_themselves(
+def test_one_process_works_on_a_run_and_its_workers_end_with_it(
     uninterrupted: tuple[Path, dict[str, Any]], home: Path, tmp_path: Path
 ) -> None:
     import psutil
 
     runs.share_supernets(uninterrupted[0], home)
     folder = tmp_path / "run"
-    process = runs.start("search", runs.write_brief(tmp_path), "--run-dir", folder, "--no-random")
+    text = runs.TINY_BRIEF.replace("evaluations = 14", "evaluations = 4000")
+    brief = runs.write_brief(tmp_path, text=text)
+    process = runs.start("search", brief, "--run-dir", folder, "--no-random")
     workers: list[psutil.Process] = []
 
     def measuring() -> bool:
         if _measuring(home, folder):
+            status, _, err = runs.archwright("resume", runs.run_of(folder))
+            assert status == 2
+            assert "another process works on it" in err
             workers.extend(psutil.Process(process.pid).children(recursive=True))
             return True
         return False
@@ -123,22 +122,6 @@ def test_damaged_checkpoints_are_put_aside_and_the_archive_is_walked_again(
     resumed = json.loads(out.splitlines()[-1])
     assert runs.front_of(resumed) == runs.front_of(whole)
     assert (folder / "checkpoint.damaged").is_file()
-
-
-def test_two_processes_cannot_work_on_one_run(
-    uninterrupted: tuple[Path, dict[str, Any]], home: Path, tmp_path: Path
-) -> None:
-    runs.share_supernets(uninterrupted[0], home)
-    folder = tmp_path / "run"
-    first = runs.start("search", runs.write_brief(tmp_path), "--run-dir", folder, "--no-random")
-    deadline = time.monotonic() + runs.PATIENCE_S
-    while not _proposed(home, folder):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    status, _, err = runs.archwright("resume", runs.run_of(folder))
-    assert status == 2
-    assert "another process works on it" in err
-    assert runs.finish(first)[0] == 0
 
 
 def test_resume_refuses_what_it_cannot_continue(home: Path, tmp_path: Path) -> None:

@@ -147,7 +147,9 @@ def test_same_brief_gives_the_same_front_and_recalls_the_past(
     runs.share_supernets(done.home, tmp_path / "home")
     with monkeypatch.context() as other:
         other.setenv("ARCHWRIGHT_HOME", str(tmp_path / "home"))
-        again = runs.search(runs.write_brief(tmp_path), "--run-dir", tmp_path / "again")
+        again = runs.search(
+            runs.write_brief(tmp_path), "--run-dir", tmp_path / "again", "--no-random"
+        )
     assert runs.front_of(again) == runs.front_of(done.result)
     assert again["hypervolume"] == done.result["hypervolume"]
     # The same home: now the opening holds designs of the first run, and says so.
@@ -169,7 +171,8 @@ def test_fixed_hardware_and_a_single_objective(done: Any, tmp_path: Path) -> Non
     text = head + "[hardware.fixed]\n" + fixed + "\n\n[supernet]" + tail.partition("[supernet]")[2]
     text = text.replace('latency_ms = "minimise"\narea_mm2 = "minimise"\n', "")
     text = text.replace("evaluations = 14", "evaluations = 5")
-    result = runs.search(runs.write_brief(tmp_path, text=text), "--run-dir", tmp_path / "r")
+    brief = runs.write_brief(tmp_path, text=text)
+    result = runs.search(brief, "--run-dir", tmp_path / "r", "--no-random")
     assert len(result["front"]) == 1
     assert result["front"][0]["hardware"] == hardware.get("hardware", hardware)
 

@@ -7,7 +7,7 @@ neighbours of the sample's best are added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -76,13 +76,17 @@ class Costing:
             return {metric: np.zeros(0) for metric in COSTS}
         return self._evaluate(networks, hardware, "zip")
 
-    def cross(self, networks: Indices, hardware: Indices) -> Costs:
-        """Every cost of every network on every hardware: each of shape (networks, hardware)."""
-        return self._evaluate(networks, hardware, "cross")
+    def cross(self, networks: Indices, hardware: Indices, metrics: Sequence[str] = COSTS) -> Costs:
+        """Costs of every network on every hardware: each of shape (networks, hardware).
 
-    def complexity(self, networks: Indices) -> Floats:
-        """log10 of multiply-accumulates, shape (networks,)."""
-        return np.log10([max(workload.macs, 1) for workload in self.workloads(networks)])
+        The fewer ``metrics`` are asked for, the quicker.
+        """
+        return self._evaluate(networks, hardware, "cross", metrics)
+
+    def sizes(self, networks: Indices) -> Floats:
+        """log10 of multiply-accumulates and of parameters, shape (networks, 2)."""
+        sizes = [(max(w.macs, 1), max(w.parameters, 1)) for w in self.workloads(networks)]
+        return np.log10(np.array(sizes, np.float64).reshape(-1, 2))
 
     def everywhere(self, network: Indices) -> tuple[Indices, Costs]:
         """One network, shape (choices,), on all of :attr:`hardware`, and what each costs."""
@@ -107,14 +111,18 @@ class Costing:
         return self._model.infeasible(self.workloads(network[None, :])[0], hardware)
 
     def _evaluate(
-        self, networks: Indices, hardware: Indices, pairing: Literal["cross", "zip"]
+        self,
+        networks: Indices,
+        hardware: Indices,
+        pairing: Literal["cross", "zip"],
+        metrics: Sequence[str] = COSTS,
     ) -> Costs:
         columns: Columns = self.hardware_space.columns(hardware)
         if self.parameters_of is not None:
             columns = self.parameters_of(columns)
         workloads = self.workloads(networks)
-        result = self._model.evaluate(workloads, columns, pairing=pairing, metrics=COSTS)
-        return {metric: np.asarray(result[metric], dtype=np.float64) for metric in COSTS}
+        result = self._model.evaluate(workloads, columns, pairing=pairing, metrics=metrics)
+        return {metric: np.asarray(result[metric], dtype=np.float64) for metric in metrics}
 
     @property
     def fingerprint(self) -> str:
@@ -134,12 +142,16 @@ class NothingFree(Costing):
         anything = Choice("hardware", ("any",), "no hardware is chosen")
         super().__init__(network_space, Space("none", (anything,)), _no_workload)
 
-    def complexity(self, networks: Indices) -> Floats:
-        """Nothing is known of complexity: all alike."""
-        return np.zeros(len(networks))
+    def sizes(self, networks: Indices) -> Floats:
+        """Nothing is known of sizes: all alike."""
+        return np.zeros((len(networks), 2))
 
     def _evaluate(
-        self, networks: Indices, hardware: Indices, pairing: Literal["cross", "zip"]
+        self,
+        networks: Indices,
+        hardware: Indices,
+        pairing: Literal["cross", "zip"],
+        metrics: Sequence[str] = COSTS,
     ) -> Costs:
         cross = pairing == "cross"
         return {"nothing": np.zeros((len(networks), len(hardware)) if cross else len(networks))}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from archwright.agents.catalogue import Catalogue
 from archwright.agents.costing import Costs
 from archwright.agents.problem import Evaluated, Problem
 from archwright.front import Floats, non_dominated
@@ -33,11 +34,15 @@ class Pairing:
 
 
 class Pairings:
-    """Remembers the pairing of each network. A pure function of the problem."""
+    """Remembers what is known without evaluations. A pure function of the problem.
+
+    Each network's pairing, and a :class:`Catalogue` of all of them.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._known: dict[bytes, Pairing] = {}
+        self.catalogue = Catalogue(problem)
 
     def of(self, network: Indices) -> Pairing:
         """The affordable, mutually non-dominated hardware for one network row."""

@@ -52,6 +52,18 @@ class History:
 
 
 @dataclass(frozen=True)
+class PastNetworks:
+    """What a past run measured of networks of this space: an idea, never a measurement.
+
+    ``rows`` has shape (networks, choices), ``accuracies`` (networks,).
+    """
+
+    run: str
+    rows: Indices
+    accuracies: Floats
+
+
+@dataclass(frozen=True)
 class Suggestion:
     """A design that a strategy proposes, as indices, with its reason and parents' keys."""
 
@@ -160,8 +172,8 @@ class Problem:
 
 
 def _runs(costs: Costs) -> Mask:
-    """Where the hardware can run the network: what cannot has no finite costs."""
-    return np.isfinite(next(iter(costs.values())))
+    """Where the hardware can run the network: what cannot has no finite latency."""
+    return np.isfinite(costs["latency_ms"] if "latency_ms" in costs else next(iter(costs.values())))
 
 
 def _within(constraint: Constraint, values: Floats) -> Mask:

@@ -298,9 +298,7 @@ def small() -> SimpleNamespace:
 @pytest.fixture
 def little_evolution(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that ask the surrogate strategy often and not how good its answers are."""
-    monkeypatch.setattr("archwright.agents.strategies.surrogate.POPULATION", 16)
-    monkeypatch.setattr("archwright.agents.strategies.surrogate.GENERATIONS", 3)
-    monkeypatch.setattr("archwright.agents.strategies.surrogate.CANDIDATES", 32)
+    monkeypatch.setattr("archwright.agents.strategies.surrogate.CANDIDATES", 48)
 
 
 @pytest.fixture(scope="session")

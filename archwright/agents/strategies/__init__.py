@@ -10,12 +10,13 @@ To add one: copy ``spread.py``, name it in :data:`STRATEGIES`, and pass
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
 from archwright.agents.frontier import Pairings
-from archwright.agents.problem import History, Problem, Suggestion
+from archwright.agents.problem import History, PastNetworks, Problem, Suggestion
 
 
 class Strategy(Protocol):
@@ -41,7 +42,12 @@ STRATEGIES = ("random", "spread", "surrogate")
 
 
 def make_strategy(
-    name: str, problem: Problem, pairings: Pairings, seed: tuple[int, ...], exploration: float = 1.0
+    name: str,
+    problem: Problem,
+    pairings: Pairings,
+    seed: tuple[int, ...],
+    exploration: float = 1.0,
+    past: Sequence[PastNetworks] = (),
 ) -> Strategy:
     """The strategy called ``name``; all its randomness comes from ``seed``."""
     rng = np.random.default_rng(seed)
@@ -54,7 +60,7 @@ def make_strategy(
 
         return Spread(problem, pairings, rng)
     if name == "surrogate":
-        from archwright.agents.strategies.surrogate import SurrogateEvolution
+        from archwright.agents.strategies.surrogate import Surrogate
 
-        return SurrogateEvolution(problem, pairings, rng, exploration)
+        return Surrogate(problem, pairings, rng, exploration, past)
     raise ValueError(f"strategy = {name!r}: allowed {', '.join(STRATEGIES)}")

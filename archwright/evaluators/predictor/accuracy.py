@@ -10,15 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from archwright.errors import DataError
-from archwright.evaluators.predictor.process import GaussianProcess
+from archwright.evaluators.predictor.regression import Regression
 
 Floats = npt.NDArray[np.float64]
 
 EPSILON = 0.005
 """Keeps the logarithm finite where every image was right."""
 FEWEST, MOST = 4, 4000
-SMALLEST_SPREAD = 1e-3
-"""Where all accuracies are equal, a difference of this size in the target still counts as 1."""
 
 
 @dataclass(frozen=True)
@@ -71,35 +69,30 @@ class AccuracyPredictor:
         if not ((measured >= 0) & (measured <= 1)).all():
             raise DataError("accuracies: allowed 0 to 1")
         targets = np.log(1.0 - measured + EPSILON)
-        self._centre, self._spread = targets.mean(), max(targets.std(), SMALLEST_SPREAD)
-        inputs, groups = self._standardised(features)
-        self._process = GaussianProcess(groups)
-        self._process.fit(inputs, (targets - self._centre) / self._spread, self._seed)
-        mean, variance = self._process.leave_one_out()
-        off = (targets - self._centre) / self._spread - mean
-        self._misses = np.sort(np.abs(off) / np.sqrt(variance))
+        groups = self._names or ("all",) * features.shape[1]
+        self._columns = features.shape[1]
+        self._regression = Regression(groups, self._seed).fit(features, targets)
+        mean, deviation = self._regression.leave_one_out()
+        self._misses = np.sort(np.abs(targets - mean) / deviation)
         return self
 
     def predict(self, features: Floats, level: float = 0.95) -> Prediction:
         """Predict networks of ``features`` (networks, columns), intervals at ``level``."""
         if not 0 < level < 1:
             raise DataError(f"level = {level}: allowed between 0 and 1")
-        inputs = (_checked(features, len(self._kept))[:, self._kept] - self._middle) * self._scale
-        mean, variance = self._process.predict(inputs)
-        reach = self._reach(level) * np.sqrt(variance + self._process.noise)
+        mean, deviation = self._regression.predict(_checked(features, self._columns))
+        reach = self._reach(level) * np.hypot(deviation, self._regression.noise)
         certain = self._accuracy(mean)
-        per_unit = self._spread * (1.0 + EPSILON - certain)  # of the logarithm, to first order
         return Prediction(
             mean=certain,
-            deviation=np.sqrt(variance) * per_unit,
+            deviation=deviation * (1.0 + EPSILON - certain),  # of the logarithm, to first order
             low=self._accuracy(mean + reach),
             high=self._accuracy(mean - reach),
         )
 
-    def _accuracy(self, standardised: Floats) -> Floats:
-        """Of a standardised log(error + epsilon)."""
-        error = np.exp(np.minimum(self._centre + self._spread * standardised, 0.01))
-        return np.asarray(np.clip(1.0 + EPSILON - error, 0.0, 1.0))
+    def _accuracy(self, logarithm: Floats) -> Floats:
+        """Of a log(error + epsilon)."""
+        return np.asarray(np.clip(1.0 + EPSILON - np.exp(np.minimum(logarithm, 0.01)), 0.0, 1.0))
 
     def _reach(self, level: float) -> float:
         """How many predicted deviations an interval of this level reaches."""
@@ -111,22 +104,6 @@ class AccuracyPredictor:
             return float(self._misses[rank - 1])
         size = math.sqrt(float((self._misses**2).mean()))
         return max(float(self._misses[-1]), size * float(t.ppf((1 + level) / 2, n - 1)))
-
-    def _standardised(self, features: Floats) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
-        """Columns with mean 0, and a mean squared row of 1 in each group."""
-        names = self._names or ("all",) * features.shape[1]
-        deviation = features.std(axis=0)
-        self._kept = deviation > 1e-9 * np.maximum(np.abs(features).max(axis=0), 1.0)
-        if not self._kept.any():  # equal networks: any column says as little as the others
-            self._kept[:1], deviation[:1] = True, 1.0
-        names = tuple(name for name, kept in zip(names, self._kept, strict=True) if kept)
-        self._middle = features[:, self._kept].mean(axis=0)
-        columns = np.array([names.count(name) for name in names])
-        self._scale = 1.0 / (deviation[self._kept] * np.sqrt(columns))
-        groups = [
-            np.flatnonzero([name == group for name in names]) for group in dict.fromkeys(names)
-        ]
-        return (features[:, self._kept] - self._middle) * self._scale, groups
 
 
 def _checked(features: Floats, columns: int | None) -> Floats:

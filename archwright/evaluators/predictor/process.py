@@ -32,11 +32,14 @@ LOG_BOUNDS, LOG_NOISE_BOUNDS = (-12.0, 6.0), (-9.0, 1.0)
 class GaussianProcess:
     """Regression of targets with mean about 0 and deviation about 1.
 
-    ``groups`` says which columns of the inputs belong together.
+    ``groups`` says which columns of the inputs belong together; ``learned_from`` how many
+    rows the parameters are learned from.
     """
 
-    def __init__(self, groups: Sequence[npt.NDArray[np.int64]]) -> None:
-        self._groups = groups
+    def __init__(
+        self, groups: Sequence[npt.NDArray[np.int64]], learned_from: int = LEARNED_FROM
+    ) -> None:
+        self._groups, self._learned_from = groups, learned_from
         share = 0.5 / len(groups)
         each = np.ones(len(groups))
         self._start = np.log(np.concatenate([share * each, [0.5], 0.1 * each, [0.05]]))
@@ -45,7 +48,7 @@ class GaussianProcess:
         """Learn from ``inputs``, shape (rows, columns), and ``targets``, shape (rows,)."""
         from scipy.linalg import cho_factor, cho_solve
 
-        rows = np.random.default_rng(seed).permutation(len(inputs))[:LEARNED_FROM]
+        rows = np.random.default_rng(seed).permutation(len(inputs))[: self._learned_from]
         self._parameters = self._learned(inputs[rows], targets[rows])
         self._inputs = inputs
         covariance = self._covariance(inputs, inputs)

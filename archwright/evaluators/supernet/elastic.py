@@ -179,13 +179,13 @@ class ElasticBlock(nn.Module):
 class ElasticBody(nn.Module):
     """All shared weights of a family, for the largest of its networks, ``plan``.
 
-    ``generator`` draws the initial weights.
+    ``generator`` draws the initial weights; without one they are to be loaded.
     """
 
     def __init__(
         self,
         plan: NetworkPlan,
-        generator: torch.Generator,
+        generator: torch.Generator | None,
         *,
         transformed: bool = False,
         statistics: bool = False,
@@ -204,7 +204,8 @@ class ElasticBody(nn.Module):
             ElasticUnit(unit, statistics=statistics) for unit in plan.features
         )
         self.classifier = nn.Linear(plan.classified, plan.shape.classes)
-        self._initialise(generator)
+        if generator is not None:
+            self._initialise(generator)
 
     def forward(self, x: Tensor, plan: NetworkPlan) -> Tensor:
         """Logits (batch, classes) of a network for prepared images; batch at least 2."""

@@ -50,11 +50,12 @@ def area_weights(side: int, resolution: int) -> Tensor:
     multiples of 1/256 and still sum to 1.
     """
     step = side / resolution
-    edges = torch.arange(resolution, dtype=torch.float64)[:, None] * step
-    pixels = torch.arange(side, dtype=torch.float64)[None, :]
+    # On the CPU by name: on the meta device (load_supernet) torch would import its compiler.
+    rows = torch.arange(resolution, device="cpu")
+    edges = rows.double()[:, None] * step
+    pixels = torch.arange(side, dtype=torch.float64, device="cpu")[None, :]
     covered = (torch.minimum(edges + step, pixels + 1) - torch.maximum(edges, pixels)).clamp(min=0)
     shares = torch.round(covered / step * 256)
-    rows = torch.arange(resolution)
     shares[rows, shares.argmax(1)] += 256 - shares.sum(1)
     return (shares / 256).float()
 
@@ -62,10 +63,10 @@ def area_weights(side: int, resolution: int) -> Tensor:
 class Supernet(nn.Module):
     """All networks of ``space``, one of our families', for images of ``shape``.
 
-    ``generator`` draws the initial weights.
+    ``generator`` draws the initial weights; without one they are to be loaded.
     """
 
-    def __init__(self, space: Space, shape: InputShape, generator: torch.Generator) -> None:
+    def __init__(self, space: Space, shape: InputShape, generator: torch.Generator | None) -> None:
         super().__init__()
         self.space = space
         self.shape = shape

@@ -134,8 +134,8 @@ def load_supernet(path: Path, space: Space, shape: InputShape) -> Supernet:
     same one share their memory.
     """
     weights = verified(path, mapped=True)["weights"]
-    with torch.device("meta"):
-        supernet = new_supernet(space, shape, 0)
+    with torch.device("meta"):  # nothing is drawn: that would import torch's compiler, for seconds
+        supernet = Supernet(space, shape, None)
     load_weights(path, supernet, weights)
     return supernet.eval()
 

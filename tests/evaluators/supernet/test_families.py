@@ -95,11 +95,11 @@ def test_every_kind_of_block_is_quantised_and_exported(
     rng = np.random.default_rng(6)
     grey = (images(64) * 255).round().to(torch.uint8).numpy()
     labels = np.zeros(64, dtype=np.int64)
-    kinds = ("ffn", "convnext", "mbconv", "extra", "fused")
-    for kind, point in zip(kinds, space.decode(space.sample(rng, 5)), strict=True):
+    mixes = (("ffn", "convnext", "mbconv"), ("extra", "fused", "ffn"))
+    for mix, point in zip(mixes, space.decode(space.sample(rng, 2)), strict=True):
         chosen = {
             **point,
-            **{f"block_{stage}": kind for stage in (1, 2, 3)},
+            **{f"block_{stage}": kind for stage, kind in enumerate(mix, 1)},
             **{f"squeeze_{stage}": "on" for stage in (1, 2, 3)},
             **{f"activation_{stage}": "hswish" for stage in (1, 2, 3)},
             "bits": bits,
@@ -110,9 +110,9 @@ def test_every_kind_of_block_is_quantised_and_exported(
             expected = real(images())
             module = prepare(universal, chosen, images())
             error = (module(images()) - expected).abs().max() / expected.abs().max()
-        assert error < {4: 1.0, 8: 0.5, 16: 0.01}[bits], kind
-        parity = export_network(module, grey, labels, tmp_path / kind).parity
-        assert parity.largest_difference <= 1e-4 * parity.largest_logit, kind
+        assert error < {4: 1.0, 8: 0.5, 16: 0.01}[bits], mix
+        parity = export_network(module, grey, labels, tmp_path / mix[0]).parity
+        assert parity.largest_difference <= 1e-4 * parity.largest_logit, mix
 
 
 def test_an_unknown_family_is_one_line() -> None:
