@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -10,6 +11,7 @@ import numpy as np
 
 from archwright.agents.costing import Costs, NothingFree
 from archwright.agents.problem import Mask
+from archwright.measurement import COSTS
 from archwright.space import Indices, Space
 
 
@@ -45,10 +47,14 @@ class OnlyListed(NothingFree):
         super().__init__(network_space)
 
     def _evaluate(
-        self, networks: Indices, hardware: Indices, pairing: Literal["cross", "zip"]
+        self,
+        networks: Indices,
+        hardware: Indices,
+        pairing: Literal["cross", "zip"],
+        metrics: Sequence[str] = COSTS,
     ) -> Costs:
         assert isinstance(self.network_space, ListedSpace)
-        [(metric, free)] = super()._evaluate(networks, hardware, pairing).items()
+        [(metric, free)] = super()._evaluate(networks, hardware, pairing, metrics).items()
         listed = self.network_space.lists(networks)
         return {metric: np.where(listed[:, None] if pairing == "cross" else listed, free, np.inf)}
 
