@@ -14,26 +14,21 @@ from archwright.agents.evaluator import (
     ModelEvaluator,
     RuleBasedEvaluator,
 )
+from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
 from archwright.agents.limits import Limits, Spent
 from archwright.agents.model import ModelPort
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import ModelProposer, Proposer, RuleBasedProposer
-from archwright.agents.recollection import RecalledDesign, Recollection
+from archwright.agents.recollection import Recollection, recollect
 from archwright.brief import Brief
 from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
-from archwright.memory.lessons import recall_lessons
-from archwright.memory.recall import DesignMemory, Query, Recalled
+from archwright.memory.recall import DesignMemory
 from archwright.memory.registry import Registry
 from archwright.settings import Settings
 from archwright.space import Value
 from archwright.workbench import Bench
-
-RECALLED_DESIGNS = 1000
-"""Designs asked for: a front holds each of its networks on many hardware points."""
-RECALLED_NETWORKS = 32
-RECALLED_LESSONS = 6
 
 
 def assemble(
@@ -85,20 +80,11 @@ def assemble(
     }
 
     def remember() -> list[Any]:
-        recalled = memory.recall(Query(brief=brief), RECALLED_DESIGNS, exclude_run=run)
-        lessons = recall_lessons(registry, conditions, RECALLED_LESSONS, exclude_run=run)
-        for reason in (*recalled.skipped, *lessons.skipped):
+        facts = {**conditions, **all_circumstances(problem)}
+        recollection, skipped = recollect(memory, registry, run, brief, problem, facts)
+        for reason in skipped:
             note(0, "proposer", "rules", "skipped a past run", reason)
-        networks: dict[str, Recalled] = {}
-        for design in recalled.designs:
-            networks.setdefault(design.design.network_key, design)
-        return Recollection(
-            tuple(
-                RecalledDesign(r.design.key, r.run, r.design.network, r.similarity)
-                for r in list(networks.values())[:RECALLED_NETWORKS]
-            ),
-            tuple(lesson.text for lesson in lessons.lessons),
-        ).to_plain()
+        return recollection.to_plain()
 
     return Team(
         run=run,

@@ -27,7 +27,7 @@ objectives.accuracy = "maximise"
 objectives.latency_ms = "minimise"
 budget.evaluations = 4
 """
-HEAVY = ("chromadb", "langgraph", "onnx", "openai", "plotly", "pymoo", "sklearn", "torch")
+HEAVY = ("chromadb", "langgraph", "onnx", "openai", "optuna", "plotly", "pymoo", "sklearn", "torch")
 
 
 def process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:

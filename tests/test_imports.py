@@ -59,6 +59,7 @@ HEAVY = {
     "onnx",
     "onnxruntime",
     "openai",
+    "optuna",
     "plotly",
     "pymoo",
     "sklearn",

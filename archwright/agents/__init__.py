@@ -9,5 +9,6 @@ Where things are:
 - ``graph``: the roles as nodes of a LangGraph state machine
 - ``problem``, ``costing``, ``frontier``: the search problem, its free costs, its front
 - ``strategies/``: ask/tell optimisers
-- ``lessons``, ``recollection``: what a run learns, and what it remembers of others
+- ``lessons``, ``failings``, ``teaching``: what helped, what failed, and how it is written down
+- ``recollection``, ``starting_points``: what a run remembers of others, and begins with
 """

@@ -24,6 +24,9 @@ from archwright.front import non_dominated
 from archwright.memory.records import Review, Verdict
 from archwright.space import Indices
 
+ALREADY_TRIED = "network already tried"
+TWICE = "network twice in one batch"
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -72,9 +75,9 @@ class RuleBasedCritic:
         if not fits(problem.network_space, design.network):
             return Review(index, Verdict.REJECT, "network outside the space")
         if design.network_key in situation.history.tried:
-            return Review(index, Verdict.REJECT, "network already tried")
+            return Review(index, Verdict.REJECT, ALREADY_TRIED)
         if design.network_key in seen:
-            return Review(index, Verdict.REJECT, "network twice in one batch")
+            return Review(index, Verdict.REJECT, TWICE)
         row = problem.network_space.encode([design.network])[0]
         pairing = self._pairings.of(row)
         if len(pairing) == 0:

@@ -38,12 +38,13 @@ from archwright.agents.planner import OPENING, PHASES, ChangePhase, Planner, Pro
 from archwright.agents.problem import Evaluated, History, Problem
 from archwright.agents.proposer import Proposer, Request
 from archwright.agents.recollection import Recollection
+from archwright.agents.teaching import teach
 from archwright.brief import Brief
 from archwright.design import Design, Origin
 from archwright.events import Event, EventLog
 from archwright.measurement import Outcome
 from archwright.memory.archive import Archive
-from archwright.memory.lessons import Lesson, add_lessons, read_lessons
+from archwright.memory.lessons import read_lessons
 from archwright.memory.records import Proposal, Verdict
 from archwright.space import Value
 
@@ -233,6 +234,7 @@ class Nodes:
             proposed=len(team.archive.proposals(team.run, before_step=step))
             + sum(len(self._attempt(step, earlier)) for earlier in range(attempt)),
             recalled=team.recollection.designs if state["phase"] == OPENING.name else (),
+            past=team.recollection.past,
             lessons=team.lessons(step),
         )
         if team.brief.approval:
@@ -320,18 +322,11 @@ class Nodes:
         }
 
     def lessons(self, state: State) -> dict[str, Any]:
-        """Let the critic write down what the measurements teach by now."""
+        """Let the critic write down what the measurements teach by now, and what failed."""
         team, step = self._team, state["step"] - 1
-        findings = team.critic.lessons(team.history(step + 1))
-        lessons = [
-            Lesson(f.text, {**team.conditions, "choice": f.claim}, f.evidence) for f in findings
-        ]
-        known = {
-            dict(k.conditions).get("choice")
-            for k in read_lessons(team.archive, team.run, before_step=step)
-        }
-        new = [lesson for lesson in lessons if lesson.conditions["choice"] not in known]
-        add_lessons(team.archive, team.run, step, new)
+        history = team.history(step + 1)
+        found, measured = team.critic.lessons(history), len(history.evaluated)
+        teach(team.archive, team.run, step, team.problem, team.conditions, found, measured)
         return {}
 
     def accounted(self, node: Callable[[State], dict[str, Any]]) -> Any:

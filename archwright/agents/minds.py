@@ -72,7 +72,8 @@ class Minded:
 def in_words(design: Design) -> str:
     """A design on one line, for a model to read: network, hardware, and why it was proposed."""
     network, hardware = _values(design.network), _values(design.hardware)
-    return f"network {network}, hardware {hardware} ({design.origin.reason})"
+    reason = plain_text(design.origin.reason, LONGEST_SENTENCE)  # another run's words, maybe
+    return f"network {network}, hardware {hardware} ({reason})"
 
 
 def _values(point: Point) -> str:

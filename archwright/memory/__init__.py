@@ -10,6 +10,7 @@ holds nothing that they do not hold.
 - ``archive``: reads and writes one archive; every write may be repeated.
 - ``registry``: which runs exist, where their folders are, how they stand.
 - ``past``: reads the archives of other runs, in whatever state they are.
+- ``past_networks``: what a past run measured, as prior data: bounded and checked.
 - ``embedding``: brief, workload and design as one vector, for any space.
 - ``index``: the Chroma folder: locked, checked, thrown away when it is damaged.
 - ``recall``: similar designs of past runs, as information and never as measurements.

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
 LOCK_SECONDS = 30.0
-MOST_TIES = 4096
 """How long a session waits for another process's."""
+MOST_TIES = 4096
 
 _COLLECTION = "designs"
 _MANIFEST = "manifest.json"
@@ -84,7 +84,7 @@ class OpenIndex:
                 self._collection.upsert(
                     ids=ids,
                     embeddings=np.array([wanted[i].vector for i in ids], np.float32),
-                    metadatas=[{"record": wanted[i].record} for i in ids],
+                    metadatas=[{"record": wanted[i].record, "run": run} for i in ids],
                 )
         self.indexed.pop(run, None)
         if fingerprint is not None:
@@ -109,6 +109,27 @@ class OpenIndex:
                     return hits
                 asked = min(4 * asked, count)
         return []
+
+    def nearest_runs(
+        self, vector: Sequence[float], n: int, exclude_run: str | None
+    ) -> dict[str, float]:
+        """The ``n`` runs with the nearest entries, best first, and how near those are."""
+        wanted = 64
+        while True:
+            hits = self.query(vector, wanted, exclude_run)
+            nearest: dict[str, float] = {}
+            for hit in hits:
+                nearest.setdefault(hit.run, hit.similarity)
+            if len(nearest) >= n or len(hits) < wanted:
+                return dict(list(nearest.items())[:n])
+            wanted = 4 * len(hits)
+
+    def records(self, run: str, most: int) -> list[str]:
+        """The texts that were indexed with a run's entries, at most ``most``, by key."""
+        with _damage():
+            found: Any = self._collection.get(where={"run": run}, limit=most, include=["metadatas"])
+        named = zip(found["ids"], found["metadatas"], strict=True)
+        return [str(metadata["record"]) for _, metadata in sorted(named, key=lambda it: it[0])]
 
     def _ask(self, vector: Sequence[float], n: int) -> list[Hit]:
         answer: Any = self._collection.query(

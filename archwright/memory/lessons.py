@@ -22,10 +22,17 @@ from archwright.memory.reader import ArchiveReader
 from archwright.memory.registry import Registry
 from archwright.space import Value
 
+LONGEST_READ = 20_000
+"""Characters of a text that are looked at, whatever its length."""
 LONGEST_TEXT = 400
 LONGEST_NAME = 64
 MOST_CONDITIONS = 16
 MOST_EVIDENCE = 32
+MOST_LESSONS = 5000
+"""Rows read of one run; a run of a hundred rounds writes some dozens."""
+
+SUBJECT = "subject"
+"""The condition that names what a lesson is about: a run's later lesson on it replaces it."""
 
 _KEY = re.compile(r"[A-Za-z0-9:_-]{1,64}")
 
@@ -65,6 +72,7 @@ class RecalledLessons:
 
 def plain_text(text: str, longest: int) -> str:
     """Text on one line: no control, format or private characters, at most ``longest``."""
+    text = text[:LONGEST_READ]
     spaced = (" " if unicodedata.category(c) in ("Zl", "Zp") or c in "\t\r\n" else c for c in text)
     visible = "".join(c for c in spaced if not unicodedata.category(c).startswith("C"))
     return " ".join(visible.split())[:longest].rstrip()
@@ -94,22 +102,24 @@ def add_lessons(archive: Archive, run: str, step: int, lessons: Sequence[Lesson]
 def read_lessons(
     archive: ArchiveReader, run: str, *, before_step: int | None = None
 ) -> list[Lesson]:
-    """The lessons of a run, in the order in which they were learned."""
+    """The lessons of a run, in the order in which they were learned.
+
+    Of several with one :data:`SUBJECT` only the last.
+    """
     table = tables.lessons
     query = select(table).where(table.c.run == run).order_by(table.c.step, table.c.position)
     if before_step is not None:
         query = query.where(table.c.step < before_step)
+    last: dict[object, Lesson] = {}
     with archive.database.read() as connection:
-        return [
-            Lesson(
-                row.text,
-                rows.load_point(row.conditions),
-                tuple(str(key) for key in json.loads(row.evidence)),
-                row.run,
-                row.step,
-            )
-            for row in connection.execute(query)
-        ]
+        for row in connection.execute(query.limit(MOST_LESSONS)):
+            evidence = tuple(str(key) for key in json.loads(row.evidence))
+            conditions = rows.load_point(row.conditions)
+            lesson = Lesson(row.text, conditions, evidence, row.run, row.step)
+            subject = lesson.conditions.get(SUBJECT, (row.step, row.position))
+            last.pop(subject, None)
+            last[subject] = lesson
+    return list(last.values())
 
 
 def recall_lessons(

@@ -173,6 +173,13 @@ class ArchiveReader:
             text = text_at(connection, tables.workloads.c.workload, network=network_key)
             return None if text is None else rows.load_workload(text)
 
+    def count_judged(self, run: str) -> int:
+        """How many designs the run judged, in all its roles."""
+        table = tables.considered
+        query = select(func.count()).select_from(table).where(table.c.run == run)
+        with self.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def failures(self, run: str, *, before_step: int | None = None) -> list[FailedSubject]:
         """What could not be measured."""
         table = tables.failures

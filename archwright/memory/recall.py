@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter
 
 from archwright.brief import Brief, Constraint, Direction, parse_brief
 from archwright.design import Design
-from archwright.errors import ArchwrightError
+from archwright.errors import ArchwrightError, RunError
 from archwright.front import non_dominated
 from archwright.measurement import COSTS, METRICS, Fidelity
 from archwright.memory.embedding import as_query, embed
@@ -40,6 +40,8 @@ META_DATA_DIGEST = "data_digest"
 
 ACCURACY_FIDELITY = Fidelity.SUPERNET
 MOST_RECALLED = 1000
+MOST_JUDGED = 200_000
+"""Runs that judged more designs are skipped: reading one would take memory and minutes."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Answer = TypeVar("Answer")
@@ -94,6 +96,23 @@ class Recall:
 
 
 @dataclass(frozen=True)
+class RecalledRun:
+    """A past run with its front, by key; its similarity is that of its most similar design."""
+
+    run: str
+    similarity: float
+    front: tuple[Recalled, ...]
+
+
+@dataclass(frozen=True)
+class RecalledRuns:
+    """Recalled runs, most similar first, and why some could not be read."""
+
+    runs: tuple[RecalledRun, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Synced:
     """How many runs were read again, and why some could not be."""
 
@@ -128,8 +147,27 @@ class DesignMemory:
             hits = index.query(vector, max(4 * wanted, 64), exclude_run)[:wanted]
             return Recall(tuple(_recalled(hit) for hit in hits), skipped)
 
-        vector = as_query(embed(query.network, query.hardware, query.workload, query.brief))
+        vector = _vector(query)
         return self._session(ask, lambda reason: Recall(skipped=(reason,)))
+
+    def recall_runs(self, query: Query, k: int, *, exclude_run: str | None = None) -> RecalledRuns:
+        """The ``k`` runs most similar to ``query``, each with its whole front; ties by run.
+
+        Nearest designs alone would be those of a like size, from many runs of one kind.
+        """
+
+        def ask(index: OpenIndex) -> RecalledRuns:
+            skipped = self._sync(index, exclude_run).skipped
+            runs = []
+            for run, similarity in index.nearest_runs(vector, k, exclude_run).items():
+                hits = (
+                    Hit(run, "", text, similarity) for text in index.records(run, MOST_RECALLED)
+                )
+                runs.append(RecalledRun(run, similarity, tuple(map(_recalled, hits))))
+            return RecalledRuns(tuple(runs), skipped)
+
+        vector = _vector(query)
+        return self._session(ask, lambda reason: RecalledRuns(skipped=(reason,)))
 
     def _session(
         self, work: Callable[[OpenIndex], Answer], give_up: Callable[[str], Answer]
@@ -164,11 +202,17 @@ class DesignMemory:
         return Synced(read, tuple(skipped))
 
 
+def _vector(query: Query) -> list[float]:
+    return as_query(embed(query.network, query.hardware, query.workload, query.brief))
+
+
 def _entries(archive: ArchiveReader, run: str) -> dict[str, Entry]:
     """What is to be indexed of a run, by design key."""
     table = archive.meta(run, META_BRIEF)
     if table is None:
         return {}
+    if (judged_designs := archive.count_judged(run)) > MOST_JUDGED:
+        raise RunError(f"judged {judged_designs} designs; allowed {MOST_JUDGED}")
     brief = parse_brief(table, f"the brief of {run}")
     metrics = {**brief.objectives, **brief.constraints, "accuracy": "maximise"}
     judged = archive.designs(run, tuple(metrics), accuracy_fidelity=ACCURACY_FIDELITY)
@@ -206,6 +250,7 @@ def _best(judged: DesignTable, brief: Brief) -> list[int]:
     values = judged.values
     wanted = [*brief.objectives, "accuracy"]
     measured = np.all([np.isfinite(values[metric]) for metric in wanted], axis=0)
+    measured &= (values["accuracy"] >= 0) & (values["accuracy"] <= 1)
     feasible = measured.copy()
     for metric, constraint in brief.constraints.items():
         feasible &= _holds(constraint, values[metric])

@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
-from archwright.agents.costing import Columns
-from archwright.space import Choice, Point, Space
+from archwright.agents.costing import Columns, Costing
+from archwright.agents.problem import Problem
+from archwright.agents.strategies.common import network_keys
+from archwright.errors import DataError, shown
+from archwright.front import Bound, Score
+from archwright.space import Choice, Indices, Point, Space
+from archwright.tabular.listed import ListedSpace
+from archwright.tabular.problem import TabularProblem
+from archwright.tabular.table import Table
 from archwright.workload import Layer, LayerKind, Workload
 
 Floats = npt.NDArray[np.float64]
@@ -30,6 +38,8 @@ PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 CELLS, CHANNELS, SIDE, CLASSES = 5, (16, 32, 64), 32, 10
 
 CLOCK_MHZ, BITS, BUFFERS = 200, 8, 3
+COSTS_COMPARED = ("latency_ms", "area_mm2")
+AT_ONCE = 256
 CELL = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 
 
@@ -219,3 +229,69 @@ def _promise(row: tuple[int, ...]) -> float:
     identity = any(set(path) == {"skip_connect"} for path in operations)
     averaged = np.mean(["avg_pool_3x3" in path for path in operations])
     return float(weights + 0.5 * identity - 0.5 * averaged)
+
+
+def nas201(table: Table, accuracy: str) -> TabularProblem:
+    """Error, latency and area of every cell of ``table`` on every accelerator.
+
+    ``accuracy`` names the column, in percent, that an evaluation looks up. The score: error
+    from the table's best to its 95th percentile, log10 of latency and of area over all
+    pairs, reference point (1, 1, 1). Raises :class:`DataError`, one line, for a table that
+    is not the benchmark's.
+    """
+    table.check_complete(["cell", accuracy])
+    percent = table.numbers(accuracy)
+    if not ((percent >= 0) & (percent <= 100)).all():
+        row = int(np.flatnonzero((percent < 0) | (percent > 100))[0])
+        raise DataError(
+            f"{table.name}: row {table.row_numbers[row]}, column {accuracy} = {percent[row]:g}: "
+            "an accuracy in percent is needed, allowed 0 to 100"
+        )
+    space, hardware = cell_space(), accelerator_space()
+    rows = _cells(table, space)
+    keys = network_keys(space, rows)
+    measured = {
+        key: {"accuracy": share} for key, share in zip(keys, (percent / 100).tolist(), strict=True)
+    }
+    costing: Costing = Costing(space, hardware, workload_of, parameters_of=parameters_of)
+    if len(rows) < space.size:
+        space = ListedSpace(space.name, space.choices, rows)
+        costing = replace(costing, network_space=space)
+    ends = _ends(costing, rows)
+    errors = np.quantile(1 - percent / 100, (0.0, 0.95))
+    bounds = (
+        Bound("accuracy", float(1 - errors[1]), float(1 - errors[0]), log=False),
+        *(Bound(metric, *ends[metric], log=True) for metric in COSTS_COMPARED),
+    )
+    features = CellFeatures()
+    problem = Problem(space, hardware, Score(bounds), costing, features=features, promise=promise)
+    return TabularProblem(table.name, problem, measured)
+
+
+def _cells(table: Table, space: Space) -> Indices:
+    """The cells of a table as indices; each may stand once."""
+    points = []
+    for number, text in zip(table.row_numbers, table.words("cell"), strict=True):
+        try:
+            points.append(parse_cell(text))
+        except ValueError as error:
+            raise DataError(
+                f"{table.name}: row {number}, column cell = {shown(text)}: {error}"
+            ) from None
+    rows = space.encode(points)
+    first: dict[bytes, int] = {}
+    for number, row in zip(table.row_numbers, rows, strict=True):
+        before = first.setdefault(row.tobytes(), number)
+        if before != number:
+            raise DataError(f"{table.name}: rows {before} and {number} have the same cell")
+    return rows
+
+
+def _ends(costing: Costing, rows: Indices) -> dict[str, tuple[float, float]]:
+    """The least and the most of each compared cost over all pairs."""
+    ends = dict.fromkeys(COSTS_COMPARED, (np.inf, 0.0))
+    for start in range(0, len(rows), AT_ONCE):
+        costs = costing.cross(rows[start : start + AT_ONCE], costing.hardware, COSTS_COMPARED)
+        for metric, (low, high) in ends.items():
+            ends[metric] = min(low, costs[metric].min()), max(high, costs[metric].max())
+    return {metric: (float(low), float(high)) for metric, (low, high) in ends.items()}

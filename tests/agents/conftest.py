@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from archwright.agents.approval import give_word, make_word, waiting_batch
-from archwright.agents.costing import EXHAUSTIVE, Costing
+from archwright.agents.costing import EXHAUSTIVE, Costing, NothingFree
 from archwright.agents.critic import RuleBasedCritic
 from archwright.agents.evaluator import Laboratory, RuleBasedEvaluator
 from archwright.agents.frontier import Pairings
@@ -33,10 +33,10 @@ from archwright.design import Design, Origin
 from archwright.evaluators.hardware import AnalyticalEvaluator, hardware_space
 from archwright.evaluators.supernet.space import InputShape, network_space, workload_of
 from archwright.events import EventLog
-from archwright.front import Score, bounds_from_sample
+from archwright.front import Bound, Score, bounds_from_sample
 from archwright.measurement import Failure, Fidelity, Measurement, Outcome
 from archwright.memory.archive import Archive
-from archwright.space import Point, point_hash
+from archwright.space import Choice, Point, Space, point_hash
 
 DIGITS = InputShape(channels=1, side=8, classes=10)
 WORKLOAD_OF = partial(workload_of, shape=DIGITS)
@@ -84,6 +84,33 @@ def make_problem(
         score = Score(bounds_from_sample(objectives, DIGITS.classes, sample))
     bounds = {name: Constraint(**bound) for name, bound in (constraints or {}).items()}
     return Problem(network, device, score, costing, bounds)
+
+
+def make_black_box(
+    metrics: Sequence[str], size: int = 4, operators: Sequence[str] = ("conv", "pool", "skip")
+) -> tuple[Problem, Callable[..., tuple[Evaluated, ...]]]:
+    """A problem of which nothing is free, and what measures its networks.
+
+    Three numbers of ``size`` values each and a word; all metrics are minimised and at odds.
+    """
+    numbers = [Choice(name, tuple(range(1, size + 1)), name) for name in ("a", "b", "c")]
+    space = Space("black box", (*numbers, Choice("operator", tuple(operators), "a word")))
+    score = Score(tuple(Bound(metric, 0.0, 1.0, log=False, maximise=False) for metric in metrics))
+    costing = NothingFree(space)
+    problem = Problem(space, costing.hardware_space, score, costing, learned=tuple(metrics))
+
+    def measure(rows: Sequence[Any], step: int = 0) -> tuple[Evaluated, ...]:
+        found = []
+        for row in rows:
+            a, b, c, word = (np.asarray(row) + 1) / np.array(space.shape)
+            delay, area = (a + c * c) / 2, (b + c) / 2
+            every = {"error": 1 - (a + b + word) / 3, "delay": delay, "area": area}
+            key = point_hash(space.decode(row[None])[0])
+            measured = {metric: float(every[metric]) for metric in metrics}
+            found.append(Evaluated(key, f"design-{key}", np.asarray(row), measured, step))
+        return tuple(found)
+
+    return problem, measure
 
 
 def smallest(**counts: int) -> dict[str, list[Any]]:
@@ -283,6 +310,7 @@ def small() -> SimpleNamespace:
     """The helpers above: tests are not a package and cannot import them."""
     return SimpleNamespace(
         make_problem=make_problem,
+        make_black_box=make_black_box,
         smallest=smallest,
         evaluate=evaluate,
         history_of=history_of,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from archwright.agents.lessons import FEWEST, findings
-from archwright.agents.recollection import RecalledDesign, Recollection
 
 
 def told(problem, small, seed, n, accuracy):
@@ -56,10 +55,3 @@ def test_networks_of_one_size_are_no_trouble(small):
     rows = np.repeat(problem.network_space.enumerate(), 2, axis=0)
     history = small.history_of(small.evaluate(problem, rows))
     assert all(np.isfinite(f.t) for f in findings(problem, history))
-
-
-def test_a_recollection_survives_the_archive():
-    design = RecalledDesign("k", "run-1", {"depth_1": 2, "word": "os", "share": 0.5}, 0.875)
-    recollection = Recollection((design,), ("a lesson",))
-    assert Recollection.from_plain(recollection.to_plain()) == recollection
-    assert Recollection.from_plain(Recollection().to_plain()) == Recollection()

@@ -8,6 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archwright.brief import parse_brief
+from archwright.evaluators.supernet import InputShape, network_space, workload_of
 from archwright.memory.embedding import DIMENSION, as_query, embed, similarity
 from archwright.workload import Layer, LayerKind, Workload
 
@@ -88,6 +90,62 @@ def test_likeness_follows_what_is_alike(make) -> None:
     )
     rows = [embed(hardware={"rows": rows}) for rows in (8, 16, 64)]
     assert similarity(rows[0], rows[1]) > similarity(rows[0], rows[2])
+
+
+def wanting(hardware, rng, data="digits"):
+    """A brief that allows ``hardware``, with bounds that vary a little."""
+    bound = {"latency_ms": {"at_most": float(rng.uniform(5, 20))}}
+    return parse_brief(
+        {
+            "name": "any",
+            "task": {"data": data},
+            "objectives": {"accuracy": "maximise", "latency_ms": "minimise"},
+            "constraints": bound,
+            "hardware": hardware,
+            "budget": {"evaluations": 10},
+        }
+    )
+
+
+def middle_workload(side: int) -> Workload:
+    """Of the network in the middle of the space for images of that side."""
+    shape = InputShape(channels=1, side=side, classes=10)
+    space = network_space(shape)
+    [point] = space.decode(np.array([space.shape]) // 2)
+    return workload_of(point, shape=shape)
+
+
+def test_between_data_of_other_names_the_workload_decides() -> None:
+    """By the brief alone it was a coin that was tossed."""
+    small, large = middle_workload(8), middle_workload(28)
+    briefs = [wanting({}, np.random.default_rng(1), f"data {k}") for k in range(60)]
+    for mine, one, other in zip(briefs[::3], briefs[1::3], briefs[2::3], strict=True):
+        query = embed(brief=mine, workload=small)
+        like, unlike = embed(brief=one, workload=small), embed(brief=other, workload=large)
+        assert similarity(query, like) > similarity(query, unlike)
+
+
+def test_the_hardware_that_was_allowed_tells_runs_apart() -> None:
+    """Without a part of its own every second of these triples came out wrong."""
+    rng = np.random.default_rng(3)
+    for _ in range(100):
+        rows, buffer = 2 ** int(rng.integers(2, 4)), 2 ** int(rng.integers(1, 4))
+        small = {"rows": [rows, 2 * rows], "weight_buffer_kib": [buffer, 2 * buffer]}
+        large = {"rows": [8 * rows, 16 * rows], "weight_buffer_kib": [16 * buffer]}
+        mine = embed(brief=wanting({"choices": {**small, "dataflow": ["os"]}}, rng))
+        like = embed(brief=wanting({"choices": small}, rng))
+        unlike = embed(brief=wanting({"choices": {**large, "dataflow": ["ws"]}}, rng))
+        assert similarity(mine, like) > similarity(mine, unlike)
+
+
+def test_a_fixed_hardware_is_like_a_space_around_it() -> None:
+    rng = np.random.default_rng(3)
+    fixed = embed(brief=wanting({"fixed": {"rows": 8, "columns": 8}}, rng))
+    around = embed(brief=wanting({"choices": {"rows": [4, 8, 16], "columns": [8]}}, rng))
+    far = embed(brief=wanting({"choices": {"rows": [128], "columns": [128, 256]}}, rng))
+    other = embed(brief=wanting({"space": "row_stationary"}, rng))
+    assert similarity(fixed, around) > similarity(fixed, far)
+    assert similarity(fixed, around) > similarity(fixed, other)
 
 
 def test_nothing_known_is_like_nothing() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from archwright.brief import Task
 from archwright.memory.archive import ARCHIVE_FILE, Archive
 from archwright.memory.index import DesignIndex
 from archwright.memory.recall import DesignMemory, Query, Recall, Recalled, Synced
@@ -40,6 +41,46 @@ def test_the_fronts_of_like_runs_come_first(memory: DesignMemory, make_run, make
     assert all(rows == 8 for _, _, rows in found(recall))  # 16 rows are dominated
     assert [r.similarity for r in recall.designs[:3]] == [1.0, 1.0, 1.0]
     assert recall.designs[3].similarity < 1
+
+
+def test_whole_runs_are_recalled_by_brief_and_workload(memory, make_run, make) -> None:
+    """Of runs with one brief the one with the like workload; each with its whole front."""
+    make_run("energy", make.brief("energy", "energy_uj", 2.5), depths=4)
+    make_run("large", make.brief(), depths=90)
+    make_run("small", make.brief(), depths=2)
+    found = memory.recall_runs(Query(make.brief(), make.workload(1)), 2)
+    assert [(run.run, len(run.front)) for run in found.runs] == [("large", 10), ("small", 2)]
+    assert [run.similarity for run in found.runs] == [1.0, 1.0]
+    assert [d.design.network["depth"] for d in found.runs[1].front] != []
+    everything = memory.recall_runs(Query(make.brief(), make.workload(50)), 9, exclude_run="small")
+    assert [run.run for run in everything.runs] == ["large", "energy"]
+    assert everything.runs[0].similarity < 1
+    assert memory.recall_runs(Query(make.brief()), 3, exclude_run="large").runs[0].run == "small"
+
+
+def test_the_like_workload_decides_between_data_of_other_names(memory, make_run, make) -> None:
+    for run, depths in (("small", 2), ("large", 8)):
+        brief = make.brief().model_copy(update={"task": Task(data=f"data-of-{run}")})
+        make_run(run, brief, depths=depths)
+    [nearest] = memory.recall_runs(Query(make.brief(), make.workload(8)), 1).runs
+    assert nearest.run == "large"
+
+
+def test_an_accuracy_that_cannot_be_is_not_recalled(memory, make_run, make, tmp_path) -> None:
+    folder = make_run("a", make.brief(), depths=3)
+    with Archive(folder / ARCHIVE_FILE) as archive, archive.database.write() as connection:
+        lie = "update measurements set value = 5.0 where metric = 'accuracy' and step = 1"
+        connection.exec_driver_sql(lie)
+    assert sorted(found(memory.recall(Query(brief=make.brief()), 9))) == [("a", 2, 8), ("a", 3, 8)]
+
+
+def test_an_enormous_run_is_skipped(memory, make_run, make, monkeypatch) -> None:
+    monkeypatch.setattr("archwright.memory.recall.MOST_JUDGED", 6)
+    make_run("huge", make.brief(), depths=4)
+    make_run("a", make.brief(), depths=3)
+    recall = memory.recall_runs(Query(brief=make.brief()), 5)
+    assert [run.run for run in recall.runs] == ["a"]
+    assert recall.skipped == ("run huge: judged 8 designs; allowed 6",)
 
 
 def test_a_recalled_design_says_where_its_numbers_hold(memory, make_run, make) -> None:

@@ -38,7 +38,7 @@ class Strategy(Protocol):
         ...
 
 
-STRATEGIES = ("random", "spread", "surrogate")
+STRATEGIES = ("random", "spread", "surrogate", "evolution", "nsga2", "tpe")
 
 
 def make_strategy(
@@ -47,9 +47,15 @@ def make_strategy(
     pairings: Pairings,
     seed: tuple[int, ...],
     exploration: float = 1.0,
+    *,
     past: Sequence[PastNetworks] = (),
+    population: int = 20,
 ) -> Strategy:
-    """The strategy called ``name``; all its randomness comes from ``seed``."""
+    """The strategy called ``name``; all its randomness comes from ``seed``.
+
+    ``exploration`` and ``past`` (what other runs measured) are the surrogate's, ``population`` NSGA-II's: how many of the evaluated
+    networks have children.
+    """
     rng = np.random.default_rng(seed)
     if name == "random":
         from archwright.agents.strategies.random_search import RandomSearch
@@ -63,4 +69,16 @@ def make_strategy(
         from archwright.agents.strategies.surrogate import Surrogate
 
         return Surrogate(problem, pairings, rng, exploration, past)
+    if name == "evolution":
+        from archwright.agents.strategies.evolution import RegularisedEvolution
+
+        return RegularisedEvolution(problem, pairings, rng)
+    if name == "nsga2":
+        from archwright.agents.strategies.nsga2 import NSGA2
+
+        return NSGA2(problem, pairings, rng, population)
+    if name == "tpe":
+        from archwright.agents.strategies.tpe import TreeParzen
+
+        return TreeParzen(problem, pairings, rng)
     raise ValueError(f"strategy = {name!r}: allowed {', '.join(STRATEGIES)}")

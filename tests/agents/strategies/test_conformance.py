@@ -35,6 +35,8 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "impossible accuracy": {"constraints": {"accuracy": {"at_least": 1.0}}},
 }
 
+WANT_COSTS = ("spread", "surrogate")
+
 pytestmark = [
     pytest.mark.parametrize("name", STRATEGIES),
     pytest.mark.usefixtures("little_evolution"),
@@ -168,16 +170,49 @@ def test_a_space_too_large_to_enumerate_is_given_up(name, small, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_search_of_many_rounds_never_repeats_itself(name, small):
-    problem = small.make_problem(networks=small.smallest(width_3=3, depth_2=2, resolution=3))
+def test_a_search_in_which_many_fail_uses_its_space_up(name, small):
+    problem = small.make_problem(
+        networks=small.smallest(width_3=3, width_2=3, depth_2=2, resolution=3)
+    )
     case = problem, Pairings(problem)
     told = History()
-    for step in range(20):
-        batch = ask(name, case, told, 4, (0, step, 0))
+    for step in range(10):
+        batch = ask(name, case, told, 6, (0, step, 0))
         fresh = small.evaluate(problem, [s.network for s in batch], step)
         assert not {e.key for e in fresh} & told.tried
-        told = small.history_of((*told.evaluated, *fresh))
-    assert len(told.tried) == problem.network_space.size == 18
+        worked = [e for e in fresh if int(e.key, 16) % 10 >= 3]
+        assert {p for s in batch for p in s.parents} <= {e.design for e in told.evaluated}
+        told = History((*told.evaluated, *worked), told.tried | {e.key for e in fresh})
+    assert len(told.tried) == problem.network_space.size == 54
+    assert 30 < len(told.evaluated) < 46
     frontier = Frontier(*case)
     frontier.add(told.evaluated)
     assert frontier.hypervolume > 0
+
+
+@pytest.mark.parametrize("metrics", [("error",), ("error", "delay"), ("error", "delay", "area")])
+def test_a_search_in_which_every_metric_is_learned(name, small, metrics):
+    if name in WANT_COSTS:
+        pytest.skip("plans with workloads, which only analytical costs have")
+    problem, measure = small.make_black_box(metrics)
+    case = problem, Pairings(problem)
+    told = History()
+    for step in range(4):
+        batch = ask(name, case, told, 6, (0, step, 0))
+        fresh = measure([s.network for s in batch], step)
+        assert len({e.key for e in fresh} - told.tried) == 6
+        assert all(s.hardware.tolist() == [0] for s in batch)
+        worked = [e for e in fresh if int(e.key, 16) % 10 >= 3]
+        told = History((*told.evaluated, *worked), told.tried | {e.key for e in fresh})
+    first = plain(ask(name, case, told, 4))
+    assert plain(ask(name, (problem, Pairings(problem)), told, 4)) == first
+
+
+def test_a_space_of_one_network_in_which_every_metric_is_learned(name, small):
+    if name in WANT_COSTS:
+        pytest.skip("plans with workloads, which only analytical costs have")
+    problem, measure = small.make_black_box(("error", "delay"), size=1, operators=("skip",))
+    case = problem, Pairings(problem)
+    batch = ask(name, case, History(), 3)
+    assert [s.network.tolist() for s in batch] == [[0, 0, 0, 0]]
+    assert ask(name, case, small.history_of(measure([batch[0].network])), 3) == []
