@@ -32,8 +32,9 @@ class Entrant:
 
     def make(self, problem: Problem, pairings: Pairings, seed: tuple[int, ...]) -> Strategy:
         """The strategy, as for one step of a run."""
-        options = {} if self.population is None else {"population": self.population}
-        return make_strategy(self.strategy, problem, pairings, seed, **options)
+        if self.population is None:
+            return make_strategy(self.strategy, problem, pairings, seed)
+        return make_strategy(self.strategy, problem, pairings, seed, population=self.population)
 
 
 def parse_entrants(text: str, hardware: bool) -> tuple[Entrant, ...]:
