@@ -21,6 +21,7 @@ Role = Literal["planner", "proposer", "critic", "evaluator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Direction = Literal["maximise", "minimise"]
 NetworkFamily = Literal["mbconv", "universal", "small", "mobile"]
+PromotionSimulator = Literal["none", "zigzag", "scalesim"]
 Values = Annotated[list[ChoiceValue], Field(min_length=1)]
 
 EMBEDDED_DATA = ("digits",)
@@ -28,6 +29,8 @@ OPENML = "openml:"
 """Before the name of a data set on openml.org."""
 MOST_OBJECTIVES = 5
 """An exact hypervolume of 500 designs takes 4 ms in five dimensions, 26 s in seven."""
+PROMOTION_SHARE = 0.1
+"""Of a budget's hours, kept from the search for what comes after it."""
 
 
 class Task(Table):
@@ -96,6 +99,31 @@ class Supernet(Table):
     epochs: int = Field(default=30, ge=1, le=1000)
 
 
+class Search(Table):
+    """How the space is searched.
+
+    ``strategy`` is the optimiser of the search proper, after the opening; which there are is
+    known where they live, so it is checked with the spaces. After ``patience`` rounds in a
+    row that neither gained nor expected what is worth a round, the run stops before its
+    budget is spent; 0, the default, spends the budget.
+    """
+
+    strategy: str = Field(default="surrogate", min_length=1, max_length=40)
+    patience: int = Field(default=0, ge=0, le=1000)
+
+
+class Promotion(Table):
+    """What is judged once more, by dearer means, before a design is called best.
+
+    The best ``designs`` of the front (0: none) are trained further, ``epochs`` in the last
+    rung and half as many in each rung before; ``simulator`` judges those that are left.
+    """
+
+    designs: int = Field(default=4, ge=0, le=64)
+    epochs: int = Field(default=8, ge=1, le=1000)
+    simulator: PromotionSimulator = "none"
+
+
 class Budget(Table):
     """What a run may spend. It stops at the first that is spent."""
 
@@ -116,9 +144,17 @@ class Brief(Table):
     network: NetworkSection = Field(default_factory=NetworkSection)
     hardware: HardwareSection = Field(default_factory=HardwareSection)
     supernet: Supernet = Field(default_factory=Supernet)
+    search: Search = Field(default_factory=Search)
+    promotion: Promotion = Field(default_factory=Promotion)
     budget: Budget
     approval: bool = False
     models: dict[Role, str] = Field(default_factory=dict)
+
+    @property
+    def search_seconds(self) -> float:
+        """Of the budget's time what the search may spend; promotion has the rest."""
+        share = 1 - PROMOTION_SHARE if self.promotion.designs else 1.0
+        return share * self.budget.hours * 3600
 
     @field_validator("name")
     @classmethod

@@ -15,13 +15,13 @@ from archwright.agents.evaluator import AccuracyInstrument, Laboratory
 from archwright.agents.frontier import hypervolume_curve
 from archwright.agents.graph import Team
 from archwright.agents.minds import ANSWERED_INSTEAD
-from archwright.agents.problem import Evaluated, History
+from archwright.agents.problem import Evaluated, History, Problem
 from archwright.agents.strategies import make_strategy
 from archwright.design import Design, Origin
 from archwright.evaluators.hardware import AnalyticalModel
 from archwright.events import Event
-from archwright.front import Score
-from archwright.measurement import COSTS, Failure, Measurement, Outcome
+from archwright.front import Floats, Score, shares_lost
+from archwright.measurement import COSTS, Failure, Fidelity, Measurement, Outcome
 from archwright.memory.records import Role
 from archwright.result import (
     CurvePoint,
@@ -29,6 +29,8 @@ from archwright.result import (
     Inspection,
     JudgedDesign,
     ModelUse,
+    PromotedDesign,
+    Promotion,
     RandomBaseline,
     Rejection,
     RunResult,
@@ -49,19 +51,10 @@ class Ending:
     seconds_by_part: Mapping[str, float]
 
 
-def judge_front(
-    team: Team, bench: Bench, test: AccuracyInstrument, step: int
-) -> list[JudgedDesign]:
-    """The frozen front, each network scored once on the test split, with all measurements."""
-    history = team.history(step)
-    points = team.frontier(history).points()
+def frozen_front(team: Team, step: int) -> list[JudgedDesign]:
+    """The front of the steps before ``step``, with the measurements that the search made."""
+    points = team.frontier(team.history(step)).points()
     designs = [team.design_of(point) for point in points]
-    owners = {design.network_key: design for design in designs}
-    _tell(team, "part", part="test scores", detail=f"{len(owners)} networks of the front")
-    laboratory = Laboratory(team.run, team.archive, test, bench.costs)
-    subjects = list(owners.values())
-    laboratory.measure(step, subjects, range(len(subjects)), _ignore, _never, Role.TEST)
-    tested = laboratory.known(subjects)
     validated = team.laboratory.known(designs)
     archived = {d.key: d for d in (team.archive.design(team.run, d.key) for d in designs) if d}
     return [
@@ -72,9 +65,24 @@ def judge_front(
             ),
             costs=_costs(team, design),
             step=point.evaluated.step,
-            accuracy_test=_as_test(tested.get(design.network_key)),
         )
         for design, point in zip(designs, points, strict=True)
+    ]
+
+
+def tested_front(
+    team: Team, bench: Bench, test: AccuracyInstrument, step: int
+) -> list[JudgedDesign]:
+    """The frozen front, each network scored once on the test split with inherited weights."""
+    front = frozen_front(team, step)
+    subjects = list({judged.design.network_key: judged.design for judged in front}.values())
+    _tell(team, "part", part="test scores", detail=f"{len(subjects)} networks of the front")
+    laboratory = Laboratory(team.run, team.archive, test, bench.costs)
+    laboratory.measure(step, subjects, range(len(subjects)), _ignore, _never, Role.TEST)
+    tested = laboratory.known(subjects)
+    return [
+        replace(judged, accuracy_test=_as_test(tested.get(judged.design.network_key)))
+        for judged in front
     ]
 
 
@@ -83,7 +91,10 @@ def _as_test(measurement: Measurement | None) -> Measurement | None:
 
 
 def _costs(team: Team, design: Design) -> dict[str, Measurement]:
-    return {m.metric: m for m in team.archive.measurements_of(design.key) if m.metric in COSTS}
+    """Costs at the front's fidelity, whatever else has judged the design since."""
+    measured = team.archive.measurements_of(design.key)
+    exact = [m for m in measured if m.fidelity is Fidelity.ANALYTICAL]
+    return {m.metric: m for m in exact if m.metric in COSTS}
 
 
 def random_baseline(team: Team, evaluations: int, step: int) -> RandomBaseline:
@@ -123,10 +134,18 @@ def random_baseline(team: Team, evaluations: int, step: int) -> RandomBaseline:
 
 
 def nearest_miss(team: Team, history: History) -> JudgedDesign | None:
-    """The most accurate evaluated network, where none meets the brief's bound on accuracy."""
+    """The evaluated design nearest to the bounds, where none meets the brief's on accuracy.
+
+    Those on costs it meets: the critic lets nothing else be evaluated.
+    """
     if not history.evaluated:
         return None
-    best = max(history.evaluated, key=lambda evaluated: evaluated.accuracy)
+    asked = {m: c for m, c in team.problem.constraints.items() if m == "accuracy"}
+    accuracy = np.array([evaluated.accuracy for evaluated in history.evaluated])
+    missed = replace(team.problem, constraints=asked).miss(
+        {"accuracy": accuracy}, {"latency_ms": np.zeros(len(accuracy))}
+    )
+    best = history.evaluated[int(np.lexsort((-accuracy, missed))[0])]
     design = team.archive.design(team.run, best.design)
     if design is None:
         return None
@@ -136,52 +155,117 @@ def nearest_miss(team: Team, history: History) -> JudgedDesign | None:
     )
 
 
-def choose(front: Sequence[JudgedDesign], score: Score) -> tuple[JudgedDesign | None, str]:
-    """The design to build: the best compromise over the front's own range.
+def losses_for_choice(judged: Sequence[JudgedDesign], score: Score) -> Floats:
+    """Losses of shape (designs, objectives) in which accuracy counts at its interval's low end.
 
-    Each objective is scaled from the front's worst (0) to its best (1); chosen is the design
-    nearest to the point that is best in all (compromise programming, Zeleny 1973).
-    Accuracy counts at its interval's low end: small, noisy evaluations choose bad winners
-    (arXiv 2602.16805), and so a lucky network does not win by its luck.
+    Small, noisy evaluations choose bad winners (arXiv 2602.16805): so a lucky network does
+    not win by its luck.
     """
-    if not front:
+    values = {metric: np.array([j.value(metric) for j in judged]) for metric in COSTS}
+    values["accuracy"] = np.array([j.accuracy_validation.low for j in judged])
+    return score.losses(values)
+
+
+def choose(
+    candidates: Sequence[JudgedDesign],
+    score: Score,
+    front: Sequence[JudgedDesign] = (),
+    whose: str = "on the front",
+) -> tuple[JudgedDesign | None, str]:
+    """The design to build: the best compromise over the range of ``front`` and candidates.
+
+    Each objective is scaled from the range's worst (0) to its best (1); chosen is the
+    candidate nearest to the point that is best in all (compromise programming, Zeleny 1973).
+    """
+    if not candidates:
         return None, "no design meets every bound of the brief"
-    values = {metric: np.array([j.value(metric) for j in front]) for metric in COSTS}
-    values["accuracy"] = np.array([j.accuracy_validation.low for j in front])
-    losses = score.losses(values)
-    ideal, worst = losses.min(axis=0), losses.max(axis=0)
-    scaled = (losses - ideal) / np.maximum(worst - ideal, 1e-12)
+    losses = losses_for_choice(candidates, score)
+    spread = losses_for_choice([*front, *candidates], score) if front else losses
+    scaled = shares_lost(losses, spread)
     best = int(np.argmin((scaled**2).sum(axis=1)))
     shares = ", ".join(
         f"{metric} {1 - loss:.0%}" for metric, loss in zip(score.metrics, scaled[best], strict=True)
     )
-    return front[best], (
-        f"The best compromise of the {len(front)} designs on the front: nearest to the point that "
+    return candidates[best], (
+        f"The best compromise of the {_many(candidates)} {whose}: nearest to the point that "
         "has the best of every objective, all counted alike, costs by orders of magnitude, "
         "accuracy at the low end of its interval. From the front's worst to its best it goes: "
         f"{shares}."
     )
 
 
+def _many(designs: Sequence[JudgedDesign]) -> str:
+    return "one design" if len(designs) == 1 else f"{len(designs)} designs"
+
+
+def choose_promoted(
+    front: Sequence[JudgedDesign], promotion: Promotion | None, problem: Problem
+) -> tuple[JudgedDesign | None, str]:
+    """The design to build, of those that came furthest where any was promoted.
+
+    These are compared by their dearest numbers, and those within the brief's bounds by
+    them come first. The chosen one has the accuracies of its exported weights; its costs
+    are the front's, at the analytical fidelity.
+    """
+    on_front = {judged.design.key: judged for judged in front}
+    reached = [p for p in promotion.designs if p.reached] if promotion else []
+    if not reached:
+        return choose(front, problem.score)
+    candidates = [_at_dearest(on_front[p.design.key], p) for p in reached]
+    within = [judged for judged in candidates if _within(judged, problem)]
+    simulated = " and simulated" if reached[0].simulated else ""
+    whose = f"that were trained further{simulated}, of {len(front)} on the front"
+    chosen, why = choose(within or candidates, problem.score, front, whose)
+    if chosen is None:
+        return None, why
+    if not within:
+        why += " By these dearer numbers none of them meets every bound of the brief."
+    promoted = next(p for p in reached if p.design == chosen.design)
+    costs = on_front[chosen.design.key].costs
+    return replace(chosen, costs=costs, accuracy_test=_as_test(promoted.accuracy_test)), why
+
+
+def _at_dearest(judged: JudgedDesign, promoted: PromotedDesign) -> JudgedDesign:
+    """A design of the front with the numbers that its promotion gave."""
+    accuracy = promoted.trained or judged.accuracy_validation
+    return replace(
+        judged,
+        accuracy_validation=replace(accuracy, metric="accuracy_validation"),
+        costs={**judged.costs, **promoted.simulated},
+    )
+
+
+def _within(judged: JudgedDesign, problem: Problem) -> bool:
+    bounds = problem.constraints.items()
+    return all(bound.holds(judged.value(metric)) for metric, bound in bounds)
+
+
 def conclude(
-    team: Team, bench: Bench, test: AccuracyInstrument, ending: Ending, *, with_baseline: bool
+    team: Team,
+    bench: Bench,
+    test: AccuracyInstrument,
+    ending: Ending,
+    promotion: Promotion | None,
+    *,
+    with_baseline: bool,
 ) -> RunResult:
     """Score the frozen front, measure the baseline, choose, and put the result together."""
     history = team.history(ending.step)
     curve = _curve(hypervolume_curve(team.problem, team.pairings, history.evaluated))
     _tell(team, "part", part="costing", detail="the front")
     before = team.clock.seconds
-    front = judge_front(team, bench, test, ending.step)
+    front = tested_front(team, bench, test, ending.step)
     testing = team.clock.seconds - before
     baseline = None
     if with_baseline:
         # A step of its own: what failed in the test pass may be measured here.
         baseline = random_baseline(team, len(history.evaluated), ending.step + 1)
-    best, why = choose(front, team.problem.score)
+    best, why = choose_promoted(front, promotion, team.problem)
     decisions = _decisions(team)
     proposals = team.archive.proposals(team.run)
     rejections = _rejections(team)
-    parts = {**ending.seconds_by_part, "test scores": testing}
+    parts = {**ending.seconds_by_part, **(promotion.seconds_by_part if promotion else {})}
+    parts["test scores"] = testing
     if baseline is not None:
         parts["random baseline"] = baseline.seconds
     return RunResult(
@@ -217,6 +301,7 @@ def conclude(
         classes=bench.data.classes,
         model_use=_model_use(team, decisions),
         nearest=None if front else nearest_miss(team, history),
+        promotion=promotion,
     )
 
 

@@ -16,7 +16,7 @@ from archwright.measurement import Measurement
 from archwright.workbench import Bench
 
 if TYPE_CHECKING:
-    from archwright.evaluators.supernet import Checkpoint, Parity
+    from archwright.evaluators.supernet import Checkpoint, FurtherTraining, Parity
 
 
 def deliver(
@@ -25,8 +25,11 @@ def deliver(
     checkpoint: Checkpoint,
     folder: Path,
     accuracy_test: Measurement | None = None,
+    trained: FurtherTraining | None = None,
 ) -> None:
     """Write the folder anew; it appears whole or not at all.
+
+    The weights are inherited from the supernet, or those of ``trained`` where it is given.
 
     Raises :class:`MeasurementFailed` when the network cannot be exported.
     """
@@ -43,31 +46,47 @@ def deliver(
     workload = bench.problem.costing.workloads(row)[0]
     if design.hardware["dataflow"] in DATAFLOWS:  # SCALE-Sim knows no other arrays
         export_scalesim(workload, design.hardware, partial / "scalesim")
-    parity = _export(design, bench, checkpoint, partial)
-    (partial / "README.md").write_text(_readme(design, accuracy_test, parity), encoding="utf-8")
+    parity = _export(design, bench, checkpoint, partial, trained)
+    (partial / "README.md").write_text(
+        _readme(design, accuracy_test, parity, trained), encoding="utf-8"
+    )
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
 
-def _export(design: Design, bench: Bench, checkpoint: Checkpoint, folder: Path) -> Parity:
+def _export(
+    design: Design,
+    bench: Bench,
+    checkpoint: Checkpoint,
+    folder: Path,
+    trained: FurtherTraining | None,
+) -> Parity:
     import torch
 
     from archwright.evaluators.supernet import export_network, load_supernet, prepare
 
     data = bench.data
-    supernet = load_supernet(checkpoint.path, bench.supernet_space, data.shape)
-    calibration, _ = data.take(data.calibration())
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as it was measured: sums depend on their order
     try:
-        module = prepare(supernet, design.network, torch.from_numpy(calibration))
+        if trained is None:
+            supernet = load_supernet(checkpoint.path, bench.supernet_space, data.shape)
+            calibration, _ = data.take(data.calibration())
+            module = prepare(supernet, design.network, torch.from_numpy(calibration))
+        else:
+            module = trained.at_bits(design.network)
         test = data.split("test")
         return export_network(module, data.images[test], data.labels[test], folder).parity
     finally:
         torch.set_num_threads(threads)
 
 
-def _readme(design: Design, test: Measurement | None, parity: Parity) -> str:
+def _readme(
+    design: Design, test: Measurement | None, parity: Parity, trained: FurtherTraining | None
+) -> str:
+    weights = "inherited from the supernet"
+    if trained is not None:
+        weights += f", then trained for {sum(trained.epochs)} epochs"
     measured = (
         "not scored" if test is None else f"{test.value:.4f} ({test.low:.4f}-{test.high:.4f})"
     )
@@ -80,7 +99,8 @@ def _readme(design: Design, test: Measurement | None, parity: Parity) -> str:
 | `network.toml`, `hardware.toml` | the two points of their spaces |
 | `scalesim/` | configuration, topology and layout for SCALE-Sim 3 |
 
-Accuracy on the test split, measured on these weights: {measured}.
+The weights are {weights}.
+Accuracy on the test split, measured on them: {measured}.
 In onnxruntime: {parity.onnx_accuracy:.4f}; the same class for {parity.agreement:.2%} of \
 {parity.images} images, logits at most {parity.largest_difference:.2g} apart.
 

@@ -14,13 +14,16 @@ class Origin:
 
     ``proposer`` names the mind and its strategy ("rules/surrogate", "model/NAME"),
     "pairing" for an evaluated network put on another hardware; ``parents`` and
-    ``recalled`` are keys of designs.
+    ``recalled`` are keys of designs. ``expected_gain`` is the share of the hypervolume's
+    cube that the strategy expected the design to add, where it said so; the archive keeps
+    it with the batch, not with the design.
     """
 
     proposer: str
     reason: str
     parents: tuple[str, ...] = ()
     recalled: tuple[str, ...] = ()
+    expected_gain: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

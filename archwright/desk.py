@@ -21,7 +21,7 @@ from archwright.design import Design
 from archwright.errors import RunError, SpaceError, UserError
 from archwright.events import read_events
 from archwright.home import home, memory_folder, registry_file, runs_folder
-from archwright.measurement import Measurement
+from archwright.measurement import Fidelity, Measurement
 from archwright.memory.archive import Archive
 from archwright.memory.past import archive_file
 from archwright.memory.reader import ArchiveReader
@@ -29,6 +29,7 @@ from archwright.memory.recall import DesignMemory
 from archwright.memory.records import Role
 from archwright.memory.registry import Registry, RunEntry, RunStatus
 from archwright.progress import Board
+from archwright.promotion import WEIGHTS_FOLDER, archived_epochs
 from archwright.run import EVENTS_FILE, new_run_id, write_brief
 from archwright.settings import Settings
 from archwright.space import Point
@@ -181,11 +182,15 @@ class LocalRuns:
         bench = self._bench(entry)
         with _reader(entry) as archive:
             found = ArchivedRun(entry.run, bench.brief, archive).design(design)
-            tested = archive.evaluated_networks(entry.run, role=Role.TEST)
+            epochs = archived_epochs(archive, entry.run, bench.brief, found.network_key)
+            weights = Fidelity.TRAINED if epochs else Fidelity.SUPERNET
+            tested = archive.evaluated_networks(entry.run, role=Role.TEST, fidelity=weights)
         test = {network.network_key: network.accuracy for network in tested}
         bench, checkpoint = self._trained(run)
+        promoted = entry.folder / WEIGHTS_FOLDER
+        trained = bench.further_training(checkpoint, promoted, epochs) if epochs else None
         folder = entry.folder / "designs" / found.key
-        deliver(found, bench, checkpoint, folder, test.get(found.network_key))
+        deliver(found, bench, checkpoint, folder, test.get(found.network_key), trained)
         return folder
 
     def pending(self, run: str) -> list[Design]:

@@ -94,6 +94,15 @@ def bounds_from_sample(
     return tuple(bounds)
 
 
+def shares_lost(losses: Floats, front: Floats) -> Floats:
+    """Losses scaled from the best (0) to the worst (1) of each objective over ``front``.
+
+    Shapes (designs, objectives) and (points, objectives).
+    """
+    ideal, worst = front.min(axis=0), front.max(axis=0)
+    return np.asarray((losses - ideal) / np.maximum(worst - ideal, 1e-12))
+
+
 def non_dominated(losses: Floats) -> npt.NDArray[np.bool_]:
     """Mask of the rows of ``losses`` (designs, objectives; smaller is better) on the front.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from archwright.brief import Brief
 from archwright.design import Design
@@ -32,6 +32,35 @@ class JudgedDesign:
         if metric == "accuracy":
             return self.accuracy_validation.value
         return self.costs[metric].value
+
+
+@dataclass(frozen=True)
+class PromotedDesign:
+    """A design of the front that was judged once more, by dearer means.
+
+    ``trained`` is its accuracy on validation after further training for ``epochs`` (of
+    each period), None where that failed; ``accuracy_test`` is of the same weights.
+    ``simulated`` maps the costs that a simulator gave. ``reached``: it came as far as any.
+    """
+
+    design: Design
+    epochs: tuple[int, ...]
+    trained: Measurement | None
+    accuracy_test: Measurement | None
+    simulated: Mapping[str, Measurement]
+    reached: bool
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """The designs that were promoted, in the order in which they entered.
+
+    ``stopped`` says why it ended before its last rung, where it did.
+    """
+
+    designs: tuple[PromotedDesign, ...]
+    stopped: str = ""
+    seconds_by_part: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +123,8 @@ class RunResult:
     """One run, finished or stopped.
 
     ``nearest`` is the evaluated design that came closest to the constraints, where none
-    met them.
+    met them. The front's accuracies are those with inherited weights, ``best`` has those
+    of its exported weights: trained further where it was promoted.
     """
 
     run: str
@@ -123,3 +153,4 @@ class RunResult:
     classes: int
     model_use: ModelUse
     nearest: JudgedDesign | None = None
+    promotion: Promotion | None = None

@@ -14,17 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archwright.agents.graph import (
-    STOPPED_BY_USER,
-    Clock,
-    State,
-    build_graph,
-    first_state,
-)
+from archwright.agents.graph import STOPPED_BY_USER, Clock, build_graph
 from archwright.agents.limits import Spent
+from archwright.agents.state import State, first_state
 from archwright.brief import Brief, parse_brief
 from archwright.conclusion import Ending, conclude
 from archwright.control import PROCESS_FILE, note_process, stop_on_signal
@@ -34,6 +30,7 @@ from archwright.home import memory_folder, registry_file, runs_folder, supernet_
 from archwright.memory.archive import ARCHIVE_FILE, Archive
 from archwright.memory.registry import Registry, RunStatus
 from archwright.progress import Progress
+from archwright.promotion import WEIGHTS_FOLDER, epochs_of, promote
 from archwright.result import RunResult
 from archwright.settings import Settings
 from archwright.team import assemble
@@ -263,17 +260,22 @@ def _search_and_conclude(
         searched = max(state["seconds"] - trained, 0.0)
         parts = {"training": trained, "search": searched}
         step = state["step"] + state["unfinished"]  # a round cut short counts with what it has
-        ending = Ending(step, state["stop"], created, parts)
+        training = partial(bench.further_training, checkpoint, folder / WEIGHTS_FOLDER)
+        promotion = None if by_user else promote(team, bench, training, step, options.workers)
+        by_user = by_user or stopping()
+        ending = Ending(step, STOPPED_BY_USER if by_user else state["stop"], created, parts)
         with bench.accuracy(checkpoint, "test", options.workers) as test:
             result = conclude(
-                team, bench, test, ending, with_baseline=with_baseline and not by_user
+                team, bench, test, ending, promotion, with_baseline=with_baseline and not by_user
             )
     events.show(Event("part", data={"part": "writing", "detail": "report and best design"}))
     if result.best is not None:
         from archwright.delivery import deliver
 
         best = result.best
-        deliver(best.design, bench, checkpoint, folder / "best", best.accuracy_test)
+        epochs = epochs_of(best.design, promotion)
+        trained = training(epochs) if epochs else None
+        deliver(best.design, bench, checkpoint, folder / "best", best.accuracy_test, trained)
     write_front_csv(result, folder / "front.csv")
     write_markdown(result, folder / "report.md")
     write_html(result, folder / "report.html")

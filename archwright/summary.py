@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archwright.measurement import Measurement
+from archwright.report.promoted import promoted_table
 from archwright.report.text import in_words
-from archwright.result import JudgedDesign, RunResult
+from archwright.result import JudgedDesign, PromotedDesign, RunResult
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +36,21 @@ def result_table(result: RunResult, folder: Path) -> dict[str, Any]:
         "model": asdict(result.model_use),
         "front": [_design_table(judged) for judged in result.front],
         "best": None if result.best is None else _design_table(result.best),
+        "nearest": None if result.nearest is None else _design_table(result.nearest),
+        "promoted": [_promoted_table(p) for p in result.promotion.designs]
+        if result.promotion
+        else [],
+    }
+
+
+def _promoted_table(promoted: PromotedDesign) -> dict[str, Any]:
+    measured = {"accuracy_validation": promoted.trained, "accuracy_test": promoted.accuracy_test}
+    metrics = {name: m for name, m in measured.items() if m is not None}
+    return {
+        "key": promoted.design.key,
+        "epochs": list(promoted.epochs),
+        "reached": promoted.reached,
+        "metrics": _metrics({**metrics, **promoted.simulated}),
     }
 
 
@@ -49,16 +65,20 @@ def _design_table(judged: JudgedDesign) -> dict[str, Any]:
         "hardware": dict(judged.design.hardware),
         "proposer": judged.design.origin.proposer,
         "reason": judged.design.origin.reason,
-        "metrics": {
-            name: {
-                "value": m.value,
-                "unit": m.unit,
-                "low": m.low,
-                "high": m.high,
-                "fidelity": m.fidelity.value,
-            }
-            for name, m in measured.items()
-        },
+        "metrics": _metrics(measured),
+    }
+
+
+def _metrics(measured: Mapping[str, Measurement]) -> dict[str, Any]:
+    return {
+        name: {
+            "value": m.value,
+            "unit": m.unit,
+            "low": m.low,
+            "high": m.high,
+            "fidelity": m.fidelity.value,
+        }
+        for name, m in measured.items()
     }
 
 
@@ -81,9 +101,10 @@ def print_summary(result: RunResult, folder: Path, console: Console) -> None:
     )
     for heading in ("", "accuracy", "on test", *(metric.replace("_", "\n") for metric in costs)):
         table.add_column(heading, justify="right")
-    for judged in _thinned(result.front, result.best):
+    best = result.best.design.key if result.best else None
+    for judged in _thinned(result.front, best):
         test = "-" if judged.accuracy_test is None else f"{judged.accuracy_test.value:.3f}"
-        mark = Text("best" if judged == result.best else "", style="bold")
+        mark = Text("best" if judged.design.key == best else "", style="bold")
         table.add_row(
             mark,
             f"{judged.accuracy_validation.value:.3f}",
@@ -95,7 +116,8 @@ def print_summary(result: RunResult, folder: Path, console: Console) -> None:
         if len(result.front) > SHOWN_DESIGNS:
             console.print(f"{len(result.front)} designs in all: front.csv", highlight=False)
     else:
-        console.print("no design meets every bound of the brief: the report says what was nearest")
+        console.print(_nothing_found(result), highlight=False)
+    _print_promoted(result, console)
     if result.best is not None:
         design = result.best.design
         console.print(f"best network: {in_words(design.network)}", highlight=False)
@@ -105,13 +127,43 @@ def print_summary(result: RunResult, folder: Path, console: Console) -> None:
             console.print(Text(f"{name:12} {folder / name}"), soft_wrap=True)
 
 
-def _thinned(front: Sequence[JudgedDesign], best: JudgedDesign | None) -> list[JudgedDesign]:
-    """At most :data:`SHOWN_DESIGNS`, evenly through the front, the best among them."""
+def _nothing_found(result: RunResult) -> str:
+    """That nothing meets the bounds, and which design came nearest, with what it reached."""
+    text = "no design meets every bound of the brief"
+    if result.nearest is None:
+        return text
+    near = result.nearest
+    reached = ", ".join(f"{m} {near.value(m):.4g}" for m in result.brief.constraints)
+    return (
+        f"{text}; the nearest{f' ({reached})' if reached else ''} is network "
+        f"{in_words(near.design.network)}, hardware {in_words(near.design.hardware)}"
+    )
+
+
+def _print_promoted(result: RunResult, console: Console) -> None:
+    """What further training and simulation made of the promoted designs, in 80 columns."""
+    from rich import box
+    from rich.table import Table
+
+    promoted = promoted_table(result)
+    if promoted is None:
+        return
+    table = Table(title="promoted designs", title_justify="left", box=box.SIMPLE, padding=0)
+    table.add_column("")
+    for heading in promoted.heading[2:]:
+        table.add_column(heading.replace(": ", "\n"), justify="right", vertical="bottom")
+    for row in promoted.rows:
+        table.add_row(row[0], *row[2:])
+    console.print(table)
+
+
+def _thinned(front: Sequence[JudgedDesign], best: str | None) -> list[JudgedDesign]:
+    """At most :data:`SHOWN_DESIGNS`, evenly through the front, among them ``best`` by its key."""
     if len(front) <= SHOWN_DESIGNS:
         return list(front)
     last = len(front) - 1
     kept = {round(k * last / (SHOWN_DESIGNS - 1)) for k in range(SHOWN_DESIGNS)}
-    chosen = next((k for k, judged in enumerate(front) if judged == best), None)
+    chosen = next((k for k, judged in enumerate(front) if judged.design.key == best), None)
     if chosen is not None and chosen not in kept:
         nearest = min(kept - {0, last}, key=lambda k: abs(k - chosen))
         kept = (kept - {nearest}) | {chosen}

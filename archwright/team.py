@@ -59,7 +59,7 @@ def assemble(
         return ports[brief.models[role]] if role in brief.models else None
 
     planner: Planner = RuleBasedPlanner()
-    proposer_rules = RuleBasedProposer(problem, pairings, brief.seed)
+    proposer_rules = RuleBasedProposer(problem, pairings, brief.seed, note)
     proposer: Proposer = proposer_rules
     critic_rules = RuleBasedCritic(problem, pairings)
     critic: Critic = critic_rules

@@ -15,19 +15,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from archwright.agents.costing import Costing
+from archwright.agents.feasibility import check_bounds
 from archwright.agents.frontier import Pairings
+from archwright.agents.phases import search_strategies
 from archwright.agents.problem import Problem
 from archwright.brief import Brief
-from archwright.errors import BriefError, SpaceError
+from archwright.errors import BriefError, SpaceError, shown
 from archwright.evaluators.hardware import AnalyticalEvaluator, hardware_space
 from archwright.evaluators.supernet import InputShape, network_space, workload_of
 from archwright.front import Bound, Score, bounds_from_sample
 from archwright.space import Space
 
 if TYPE_CHECKING:
+    from archwright.evaluators.hardware.simulators import SimulatorEvaluator
     from archwright.evaluators.supernet import (
         Checkpoint,
         Data,
+        FurtherTraining,
         SupernetEvaluator,
         TrainingProgress,
     )
@@ -73,35 +77,13 @@ def draw_bounds(brief: Brief, costing: Costing, classes: int) -> tuple[Bound, ..
     return bounds_from_sample(list(brief.objectives), classes, sample)
 
 
-def check_reachable(brief: Brief, problem: Problem) -> None:
-    """Say early when a bound of the brief cannot be met by anything in the sample.
-
-    Raises :class:`BriefError` naming the constraint and the nearest value that was found.
-    """
-    costing = problem.costing
-    rng = np.random.default_rng((brief.seed, BOUNDS_SAMPLE, 1))
-    top = np.array(costing.network_space.shape) - 1
-    corners = np.stack([np.zeros_like(top), top])
-    networks = np.concatenate([corners, costing.network_space.sample(rng, 62)])
-    picks = rng.permutation(len(costing.hardware))[:1024]
-    costs = costing.cross(networks, costing.hardware[picks])
-    if problem.affordable(costs).any():
-        return
-    runs = np.isfinite(costs["latency_ms"])
-    for metric, constraint in brief.constraints.items():
-        if metric == "accuracy":
-            continue
-        values = costs[metric][runs]
-        if constraint.at_most is not None and values.min() > constraint.at_most:
-            raise BriefError(
-                f"constraints.{metric}.at_most = {constraint.at_most:g}: the least found over "
-                f"{values.size} sampled designs is {values.min():.3g}"
-            )
-        if constraint.at_least is not None and values.max() < constraint.at_least:
-            raise BriefError(
-                f"constraints.{metric}.at_least = {constraint.at_least:g}: the most found over "
-                f"{values.size} sampled designs is {values.max():.3g}"
-            )
+def check_strategy(brief: Brief) -> None:
+    """Raise :class:`BriefError` for a strategy that there is not, naming those there are."""
+    allowed = search_strategies()
+    if brief.search.strategy not in allowed:
+        raise BriefError(
+            f"search.strategy = {shown(brief.search.strategy)}: allowed {', '.join(allowed)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -134,6 +116,24 @@ class Bench:
             at_least=asked.at_least if asked is not None and split == "validation" else None,
         )
 
+    def further_training(
+        self, checkpoint: Checkpoint, folder: Path, epochs: tuple[int, ...]
+    ) -> FurtherTraining:
+        """Networks of the supernet trained further; ``folder`` keeps their weights."""
+        from archwright.evaluators.supernet import FurtherTraining
+
+        return FurtherTraining(
+            checkpoint, self.supernet_space, self.data, folder, epochs, self.brief.seed
+        )
+
+    def simulator(self, name: str, workers: int) -> SimulatorEvaluator:
+        """A simulator as an instrument for designs of this brief."""
+        from archwright.evaluators.hardware.simulators import SimulatorEvaluator, simulators
+
+        workload = partial(workload_of, shape=self.data.shape, family=self.brief.network.space)
+        space = self.problem.hardware_space
+        return SimulatorEvaluator(simulators()[name], workload, space, workers)
+
     @property
     def supernet_space(self) -> Space:
         """The space that the supernet covers: also what the brief leaves out."""
@@ -147,6 +147,7 @@ def prepare(brief: Brief, bounds: tuple[Bound, ...] | None) -> Bench:
     """
     from archwright.evaluators.supernet import load_data
 
+    check_strategy(brief)
     data = load_data(brief.task, brief.seed)
     networks, hardware = spaces_of(brief, data.shape)
     workload = partial(workload_of, shape=data.shape, family=brief.network.space)
@@ -154,7 +155,7 @@ def prepare(brief: Brief, bounds: tuple[Bound, ...] | None) -> Bench:
     score = Score(bounds or draw_bounds(brief, costing, data.classes))
     problem = Problem(networks, hardware, score, costing, brief.constraints)
     if bounds is None:
-        check_reachable(brief, problem)
+        check_bounds(problem, brief.seed)
     return Bench(brief, data, problem, Pairings(problem), AnalyticalEvaluator(workload, hardware))
 
 

@@ -41,10 +41,16 @@ clock_mhz = [200, 800]
 [supernet]
 epochs = 3
 
+[promotion]
+designs = 0
+
 [budget]
 evaluations = 14
 """
-"""A whole search in some seconds: few epochs, few evaluations, a small hardware space."""
+"""A whole search in some seconds: few epochs, few evaluations, a small hardware space.
+
+Nothing is promoted; tests of promotion say what.
+"""
 
 SHORT_BRIEF = TINY_BRIEF.replace("evaluations = 14", "evaluations = 7")
 """The same supernet, a shorter search: where the front that it finds does not matter."""

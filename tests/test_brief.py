@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from archwright.brief import ROLES, Brief, Constraint, load_brief, parse_brief
+from archwright.brief import PROMOTION_SHARE, ROLES, Brief, Constraint, load_brief, parse_brief
 from archwright.errors import BriefError
 from archwright.measurement import METRICS
 
@@ -44,6 +44,14 @@ def test_a_small_brief_gets_the_defaults() -> None:
     assert (brief.seed, brief.supernet.epochs, brief.budget.hours) == (0, 30, 24.0)
     assert brief.network.choices == brief.hardware.choices == brief.models == {}
     assert brief.hardware.fixed is None
+    assert (brief.search.strategy, brief.search.patience) == ("surrogate", 0)
+
+
+def test_promotion_keeps_its_share_of_the_time() -> None:
+    brief = parse_brief(changed(budget={"evaluations": 8, "hours": 2}))
+    assert brief.search_seconds == pytest.approx((1 - PROMOTION_SHARE) * 2 * 3600)
+    alone = parse_brief(changed(budget={"evaluations": 8, "hours": 2}, promotion={"designs": 0}))
+    assert alone.search_seconds == 2 * 3600
 
 
 def test_a_whole_brief_is_read_and_survives_its_own_table() -> None:
@@ -55,6 +63,8 @@ def test_a_whole_brief_is_read_and_survives_its_own_table() -> None:
             network={"space": "mbconv", "choices": {"bits": [8], "width_1": [4, 8]}},
             hardware={"fixed": {"rows": 8, "dram_gb_per_s": 1.0, "dataflow": "os"}},
             supernet={"epochs": 3},
+            search={"strategy": "random", "patience": 4},
+            promotion={"designs": 2, "epochs": 16, "simulator": "zigzag"},
             budget={"evaluations": 8, "hours": 1, "tokens": 5, "dollars": 0},
             models={"planner": "local", "critic": "local"},
         )
@@ -65,8 +75,8 @@ def test_a_whole_brief_is_read_and_survives_its_own_table() -> None:
 
 
 ALLOWED_AT_TOP = (
-    "name, seed, task, objectives, constraints, network, hardware, supernet, budget, "
-    "approval, models"
+    "name, seed, task, objectives, constraints, network, hardware, supernet, search, promotion, "
+    "budget, approval, models"
 )
 LONG = "'" + "x" * 76 + "..."
 BAD: dict[str, tuple[dict[str, Any], str]] = {
@@ -90,6 +100,38 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key of the supernet": (
         changed(supernet={"checkpoint": "x.pt"}),
         "supernet.checkpoint: unknown key; allowed epochs",
+    ),
+    "unknown key of the search": (
+        changed(search={"algorithm": "random"}),
+        "search.algorithm: unknown key; allowed strategy, patience",
+    ),
+    "negative patience": (
+        changed(search={"patience": -1}),
+        "search.patience = -1: should be greater than or equal to 0",
+    ),
+    "boundless patience": (
+        changed(search={"patience": 10**6}),
+        "search.patience = 1000000: should be less than or equal to 1000",
+    ),
+    "number for a strategy": (
+        changed(search={"strategy": 1}),
+        "search.strategy = 1: allowed a text",
+    ),
+    "unknown key of promotion": (
+        changed(promotion={"rungs": 2}),
+        "promotion.rungs: unknown key; allowed designs, epochs, simulator",
+    ),
+    "too many designs promoted": (
+        changed(promotion={"designs": 65}),
+        "promotion.designs = 65: should be less than or equal to 64",
+    ),
+    "nothing to train for": (
+        changed(promotion={"epochs": 0}),
+        "promotion.epochs = 0: should be greater than or equal to 1",
+    ),
+    "unknown simulator": (
+        changed(promotion={"simulator": "gem5"}),
+        "promotion.simulator = 'gem5': should be 'none', 'zigzag' or 'scalesim'",
     ),
     "unknown key of the budget": (
         changed(budget={"evaluations": 8, "euros": 1}),
@@ -258,7 +300,7 @@ def test_a_bad_brief_is_one_exact_line(table: dict[str, Any], message: str) -> N
     "key", ["base_url", "key_variable", "allowed_folders", "endpoint", "api_key", "settings"]
 )
 @pytest.mark.parametrize(
-    "table", ["", "models", "task", "network", "hardware", "supernet", "budget"]
+    "table", ["", "models", "task", "network", "hardware", "supernet", "search", "budget"]
 )
 def test_a_brief_cannot_set_what_belongs_to_the_settings(key: str, table: str) -> None:
     inside = {**GOOD.get(table, {}), key: "http://evil.example"}

@@ -168,6 +168,10 @@ BAD_BRIEFS = {
         BRIEF + "constraints.area_mm2.at_most = 1e-6\n",
         "constraints.area_mm2.at_most = 1e-06: the least found over ",
     ),
+    "a strategy that there is not": (
+        BRIEF + "search.strategy = 'spread'\n",
+        "search.strategy = 'spread': allowed random, surrogate",
+    ),
     "unknown profile": (
         BRIEF + 'models.planner = "local"\n',
         "models = 'local': no such model profile; known: none, add [models.local] to the settings",

@@ -33,6 +33,7 @@ RANKS = {
     "mcp_resources": 4,
     "conclusion": 4,
     "delivery": 4,
+    "promotion": 4,
     "summary": 4,
     "simulation": 4,
     "comparison": 4,

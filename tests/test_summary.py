@@ -77,6 +77,8 @@ def test_what_a_result_lacks_is_null(result: RunResult) -> None:
     bare = replace(result, front=(), best=None, baseline=None, nearest=result.best)
     table = strict(result_table(bare, FOLDER))
     assert (table["front"], table["best"], table["random_hypervolume"]) == ([], None, None)
+    assert table["nearest"] == result_table(result, FOLDER)["best"]
+    assert result_table(result, FOLDER)["nearest"] is None
     untested = replace(result.front[0], accuracy_test=None)
     table = result_table(replace(result, front=(untested,), best=untested), FOLDER)
     assert "accuracy_test" not in table["best"]["metrics"]
@@ -90,6 +92,17 @@ def test_the_summary_fits_80_columns_and_says_the_score(result: RunResult) -> No
     assert "112 of 512 proposals rejected" in text
     assert f"{len(result.front)} designs in all: front.csv" in text
     assert sum(line.split()[:1] == ["best"] for line in lines if "0." in line) == 1
+
+
+def test_where_nothing_meets_the_bounds_the_nearest_design_is_named(result: RunResult) -> None:
+    near = result.front[-1]
+    lines = printed(replace(result, front=(), best=None, nearest=near))
+    text = " ".join(" ".join(lines).split())
+    assert "no design meets every bound of the brief; the nearest (area_mm2 " in text
+    assert f"accuracy {near.value('accuracy'):.4g}) is network " in text
+    unknown = " ".join(printed(replace(result, front=(), best=None, nearest=None)))
+    assert "no design meets every bound of the brief" in unknown
+    assert "nearest" not in unknown
 
 
 def test_the_best_is_always_among_the_designs_shown(result: RunResult) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypedDict
+from typing import Any
 
 from archwright.agents.approval import (
     ATTEMPTS,
@@ -31,13 +31,16 @@ from archwright.agents.approval import (
 )
 from archwright.agents.critic import Critic, Situation
 from archwright.agents.evaluator import EvaluatorMind, Laboratory
+from archwright.agents.expectation import expected_gain, keep_expectation
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
 from archwright.agents.limits import Spent
 from archwright.agents.minds import Note
-from archwright.agents.planner import OPENING, PHASES, ChangePhase, Planner, Progress, Stop
+from archwright.agents.phases import OPENING, phases_of
+from archwright.agents.planner import ChangePhase, Planner, Progress, Stop
 from archwright.agents.problem import Evaluated, History, Problem
 from archwright.agents.proposer import Proposer, Request
 from archwright.agents.recollection import Recollection
+from archwright.agents.state import State
 from archwright.agents.teaching import teach
 from archwright.brief import Brief
 from archwright.design import Design, Origin
@@ -49,41 +52,6 @@ from archwright.memory.records import Proposal, Verdict
 from archwright.space import Value
 
 STOPPED_BY_USER = "stopped by the user"
-
-
-class State(TypedDict):
-    """What LangGraph keeps between nodes."""
-
-    step: int
-    phase: str
-    rounds_in_phase: int
-    wanted: int
-    attempt: int
-    accepted: list[str]
-    empty_rounds: int
-    hypervolumes: list[float]
-    seconds: float
-    spent: dict[str, float]
-    stop: str
-    unfinished: bool
-
-
-def first_state() -> State:
-    """The state before the first step."""
-    return State(
-        step=0,
-        phase="",
-        rounds_in_phase=0,
-        wanted=0,
-        attempt=0,
-        accepted=[],
-        empty_rounds=0,
-        hypervolumes=[],
-        seconds=0.0,
-        spent={},
-        stop="",
-        unfinished=False,
-    )
 
 
 @dataclass
@@ -199,6 +167,8 @@ class Nodes:
             seconds=team.clock.seconds,
             empty_rounds=state["empty_rounds"],
             hypervolumes=tuple(state["hypervolumes"]),
+            expected_gains=tuple(state["expected_gains"]),
+            choices=len(team.problem.network_space.choices),
         )
         if team.stopping():
             return {"stop": STOPPED_BY_USER}
@@ -206,12 +176,16 @@ class Nodes:
         if isinstance(plan, Stop):
             team.note(state["step"], "planner", "rules", "stop", plan.reason)
             return {"stop": plan.reason}
-        phase, rounds = state["phase"], state["rounds_in_phase"] + 1
+        phase, rounds, focus = state["phase"], state["rounds_in_phase"] + 1, state["focus"]
         if isinstance(plan, ChangePhase):
-            phase, rounds = plan.phase.name, 1
+            phase, rounds, focus = plan.phase.name, 1, plan.focus
             team.note(state["step"], "planner", plan.mind, f"phase {phase}", plan.reason)
+        else:  # a line in the log, but none of the few decisions that a report lists
+            words = {"decision": f"go on: {phase}", "mind": plan.mind, "reason": plan.reason}
+            self._tell("plan", state["step"], **words)
         return {
             "phase": phase,
+            "focus": focus,
             "rounds_in_phase": rounds,
             "wanted": plan.designs,
             "attempt": 0,
@@ -227,7 +201,8 @@ class Nodes:
         request = Request(
             step=step,
             attempt=attempt,
-            phase=PHASES[state["phase"]],
+            phase=phases_of(team.brief)[state["phase"]],
+            focus=state["focus"],
             designs=state["wanted"] - len(state["accepted"]),
             history=self._with_attempts(history, step, attempt),
             frontier=team.frontier(history),
@@ -241,7 +216,9 @@ class Nodes:
             before = (team.archive, team.run, step, attempt)
             objections, notes = tuple(rejected_designs(*before)), notes_given(*before)
             request = replace(request, objections=objections, notes=notes)
-        team.archive.add_proposals(team.run, step, attempt, team.proposer.propose(request))
+        designs = team.proposer.propose(request)
+        keep_expectation(team.archive, team.run, step, attempt, designs)
+        team.archive.add_proposals(team.run, step, attempt, designs)
         return {}
 
     def critic(self, state: State) -> dict[str, Any]:
@@ -292,7 +269,7 @@ class Nodes:
             designs,
             team.evaluator.plan(step, designs) if designs else [],
             lambda design, outcome: self._measured(step, design, outcome),
-            lambda: team.stopping() or team.clock.seconds >= team.brief.budget.hours * 3600,
+            lambda: team.stopping() or team.clock.seconds >= team.brief.search_seconds,
         )
         objected = was_rejected(team.archive, team.run, step)
         frontier = team.frontier(team.history(step + 1))
@@ -318,6 +295,10 @@ class Nodes:
             "unfinished": False,
             "step": step + 1,
             "hypervolumes": [*state["hypervolumes"], hypervolume],
+            "expected_gains": [
+                *state["expected_gains"],
+                expected_gain(team.archive, team.run, step, designs),
+            ],
             "empty_rounds": 0 if designs or objected else state["empty_rounds"] + 1,
         }
 
@@ -397,7 +378,7 @@ class Nodes:
         """Until the first budget is spent, at the pace of this process."""
         budget, seconds = self._team.brief.budget, self._team.clock.seconds
         pace = (seconds - self._began) / max(spent - self._spent_before, 1)
-        left = min(pace * (budget.evaluations - spent), budget.hours * 3600 - seconds)
+        left = min(pace * (budget.evaluations - spent), self._team.brief.search_seconds - seconds)
         return round(max(left, 0.0), 1)
 
     def _tell(self, kind: str, step: int, label: str = "", **data: Any) -> None:

@@ -1,44 +1,53 @@
 """The planner: turns the budget into phases, and after each round goes on, changes or stops.
 
-A model may choose the phase and the size of a round. It may not stop the run, and the
-budget is checked by rule before it is asked.
+By rule: an opening, then exploration of the whole space; where that stalls, refinement
+near the front; where that stalls too, a few rounds of another strategy over the whole
+space, and exploration again. Each decision says why, in the figures it was taken on.
+
+A model may choose the phase and the size of a round. It may not stop the run or narrow
+the space, and the budget is checked by rule before it is asked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
 from archwright.agents.minds import Minded, Sentence
+from archwright.agents.phases import (
+    EXPLORE,
+    OPENING,
+    REFINE,
+    WHOLE_SPACE,
+    WIDEN,
+    Phase,
+    narrow_focus,
+    phases_of,
+)
 from archwright.brief import Brief
-
-
-@dataclass(frozen=True)
-class Phase:
-    """What the proposer is to do: which strategy, and how far to trust uncertainty."""
-
-    name: str
-    strategy: str
-    exploration: float
-    meaning: str
-
-
-OPENING = Phase("opening", "spread", 1.0, "cover every order of magnitude of complexity")
-EXPLORE = Phase("explore", "surrogate", 1.0, "credit uncertain networks with what they may be")
-REFINE = Phase("refine", "surrogate", 0.3, "improve what is known to be good")
-PHASES = {phase.name: phase for phase in (OPENING, EXPLORE, REFINE)}
 
 LARGEST_ROUND = 16
 STALL_ROUNDS = 3
 STALL_GAIN = 0.002
 """A search stalls when three rounds together raise the hypervolume by less than this share."""
+WIDEN_ROUNDS = 2
+"""Rounds of another strategy: enough to find a new corner, at most a sixth of a run."""
+WORTH_A_ROUND = STALL_GAIN / STALL_ROUNDS
+"""A round pays when it adds, or was expected to add, this share of the hypervolume so far:
+what a search that barely stalls adds in one."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What the planner may know of a run. ``hypervolumes`` holds one value a round."""
+    """What the planner may know of a run.
+
+    ``hypervolumes`` and ``expected_gains`` hold one value a round: the score after it, and
+    what the batch's strategy expected it to add (None where it does not know). ``choices``
+    is how many a network has.
+    """
 
     step: int
     phase: str
@@ -47,6 +56,8 @@ class Progress:
     seconds: float
     empty_rounds: int
     hypervolumes: tuple[float, ...]
+    expected_gains: tuple[float | None, ...] = ()
+    choices: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,12 +71,17 @@ class Continue:
 
 @dataclass(frozen=True)
 class ChangePhase:
-    """A round of another phase. ``mind`` says whose word it is."""
+    """A round of another phase. ``mind`` says whose word it is.
+
+    ``focus`` holds until the next change: in how many choices a network may differ from the
+    front's, 0 for the whole space.
+    """
 
     phase: Phase
     designs: int
     reason: str
     mind: str = "rules"
+    focus: int = WHOLE_SPACE
 
 
 @dataclass(frozen=True)
@@ -87,36 +103,54 @@ class Planner(Protocol):
 
 
 class RuleBasedPlanner:
-    """Opening, then exploration; refinement and exploration in turn where they stall."""
+    """Opening, then exploration, refinement and widening in turn, each where the last stalls."""
 
     def next(self, brief: Brief, progress: Progress) -> Plan:
-        """The rule's plan. Stops on a spent budget or when nothing new can be proposed."""
+        """The rule's plan. Stops on a spent budget or when nothing worthwhile is left."""
         stop = self.must_stop(brief, progress)
         if stop is not None:
             return stop
+        phases = phases_of(brief)
         left = brief.budget.evaluations - progress.evaluations
         opening = opening_size(brief.budget.evaluations)
         if not progress.phase:
             return ChangePhase(OPENING, min(opening, left), OPENING.meaning)
         size = min(round_size(brief.budget.evaluations), left)
+        explore, refine, widen = (phases[p.name] for p in (EXPLORE, REFINE, WIDEN))
         if progress.phase == OPENING.name:
             if progress.evaluations < opening and progress.empty_rounds == 0:
                 return Continue(min(opening - progress.evaluations, left), OPENING.meaning)
-            return ChangePhase(EXPLORE, size, "the opening is evaluated")
-        if progress.rounds_in_phase >= STALL_ROUNDS and _stalls(progress.hypervolumes):
-            other = REFINE if progress.phase == EXPLORE.name else EXPLORE
-            reason = f"hypervolume gained less than {STALL_GAIN:.1%} in {STALL_ROUNDS} rounds"
-            return ChangePhase(other, size, f"{reason}: {other.meaning}")
-        return Continue(size, PHASES[progress.phase].meaning)
+            why = f"the opening is evaluated, {_last_round(progress)}"
+            return ChangePhase(explore, size, f"{why}: {explore.meaning}")
+        if progress.phase == WIDEN.name and progress.rounds_in_phase >= WIDEN_ROUNDS:
+            gained = _gained(progress.hypervolumes, WIDEN_ROUNDS)
+            return ChangePhase(explore, size, f"{gained}: back to {explore.strategy}")
+        if progress.phase != WIDEN.name and _stalls(progress):
+            why = f"{_gained(progress.hypervolumes, STALL_ROUNDS)}, under {STALL_GAIN:.1%} of it"
+            if progress.phase == REFINE.name:
+                what = f"{widen.meaning}, {widen.strategy}"
+                return ChangePhase(widen, size, f"{why}: {what} for {WIDEN_ROUNDS} rounds")
+            focus = narrow_focus(progress.choices) if progress.hypervolumes[-1] > 0 else WHOLE_SPACE
+            within = f"only networks within {focus} of {progress.choices} choices of the front"
+            where = within if focus else "in the whole space"
+            return ChangePhase(refine, size, f"{why}: {refine.meaning}, {where}", focus=focus)
+        return Continue(size, f"{phases[progress.phase].meaning}; {_last_round(progress)}")
 
     def must_stop(self, brief: Brief, progress: Progress) -> Stop | None:
-        """Whether a budget is spent or the space exhausted, and which."""
+        """Whether a budget is spent, the space exhausted or a round no longer pays."""
         if progress.evaluations >= brief.budget.evaluations:
             return Stop(f"the budget of {brief.budget.evaluations} evaluations is spent")
-        if progress.seconds >= brief.budget.hours * 3600:
+        if progress.seconds >= brief.search_seconds:
             return Stop(f"the budget of {brief.budget.hours:g} hours is spent")
         if progress.empty_rounds >= 2:
             return Stop("no untried network that the brief allows is left")
+        patience = brief.search.patience
+        if 0 < patience <= _rounds_that_did_not_pay(progress):
+            which = f"{patience} rounds in a row" if patience > 1 else "the last round"
+            return Stop(
+                f"{which} neither gained nor expected {WORTH_A_ROUND:.2%} of the hypervolume, "
+                f"search.patience = {patience}; {_last_round(progress)}"
+            )
         return None
 
 
@@ -130,17 +164,52 @@ def round_size(evaluations: int) -> int:
     return max(2, min(8, evaluations // 12))
 
 
-def _stalls(hypervolumes: tuple[float, ...]) -> bool:
-    if len(hypervolumes) <= STALL_ROUNDS:
+def _stalls(progress: Progress) -> bool:
+    hypervolumes = progress.hypervolumes
+    if progress.rounds_in_phase < STALL_ROUNDS or len(hypervolumes) <= STALL_ROUNDS:
         return False
     before, now = hypervolumes[-1 - STALL_ROUNDS], hypervolumes[-1]
     return now - before < STALL_GAIN * max(before, 1e-9)
 
 
+def _rounds_that_did_not_pay(progress: Progress) -> int:
+    """How many of the last rounds, in a row, neither gained nor expected what is worth one.
+
+    Where the strategy does not know what to expect the gain alone counts, and nothing does
+    before the first design is feasible: a search for one may gain nothing for long.
+    """
+    rounds, scores = 0, progress.hypervolumes
+    stated = (*progress.expected_gains, *(None for _ in scores))
+    known = list(zip((0.0, *scores), scores, stated, strict=False))
+    for before, now, expected in reversed(known):
+        least = WORTH_A_ROUND * max(before, 1e-9)
+        if now - before >= least or (now == 0.0 if expected is None else expected >= least):
+            break
+        rounds += 1
+    return rounds
+
+
+def _gained(hypervolumes: Sequence[float], rounds: int) -> str:
+    """What the last rounds added to the hypervolume, in figures."""
+    before = hypervolumes[-1 - rounds] if len(hypervolumes) > rounds else 0.0
+    now = hypervolumes[-1] if hypervolumes else 0.0
+    return f"hypervolume went from {before:.4f} to {now:.4f} in {rounds} rounds"
+
+
+def _last_round(progress: Progress) -> str:
+    """What the last round added, and what was expected of it, in figures."""
+    if not progress.hypervolumes:
+        return "nothing is evaluated yet"
+    before, now = (0.0, *progress.hypervolumes)[-2:]
+    expected = progress.expected_gains[-1] if progress.expected_gains else None
+    said = "" if expected is None else f", {expected:.4f} was expected"
+    return f"hypervolume {now:.4f}, {now - before:.4f} more than a round ago{said}"
+
+
 class PlannerAnswer(BaseModel):
     """The phase and the size of the next round, with the reason in one sentence."""
 
-    phase: Literal["explore", "refine"]
+    phase: Literal["explore", "refine", "widen"]
     designs: int = Field(ge=1, le=LARGEST_ROUND)
     reason: Sentence
 
@@ -152,7 +221,8 @@ class ModelPlanner(Minded):
     instructions = (
         "You plan the next round of a search for neural networks and accelerators. "
         "Choose its phase: 'explore' credits uncertain networks with what they may reach, "
-        "'refine' improves what is known to be good. Choose how many designs the round "
+        "'refine' improves what is known to be good, 'widen' looks over the whole space with "
+        "another strategy. Choose how many designs the round "
         "evaluates: small rounds learn more often, large rounds run faster. Say why in one "
         "sentence."
     )
@@ -166,6 +236,7 @@ class ModelPlanner(Minded):
             f"round {progress.step}, phase {progress.phase} for {progress.rounds_in_phase} rounds\n"
             f"evaluations {progress.evaluations} of {brief.budget.evaluations}\n"
             f"hypervolume by round: {[round(h, 4) for h in progress.hypervolumes[-8:]]}\n"
+            f"{_last_round(progress)}\n"
             f"the rule-based planner would: {plan}"
         )
         answer = self.ask(progress.step, context, PlannerAnswer)
@@ -174,7 +245,12 @@ class ModelPlanner(Minded):
         designs = min(answer.designs, brief.budget.evaluations - progress.evaluations)
         if answer.phase == progress.phase:
             return Continue(designs, answer.reason, self.mind)
-        return ChangePhase(PHASES[answer.phase], designs, answer.reason, self.mind)
+        phase = phases_of(brief)[answer.phase]
+        # Only the rules narrow the space: a model's own change keeps it whole.
+        focus = WHOLE_SPACE
+        if isinstance(plan, ChangePhase) and plan.phase == phase:
+            focus = plan.focus
+        return ChangePhase(phase, designs, answer.reason, self.mind, focus)
 
 
 def _free_to_choose(plan: Plan, progress: Progress) -> bool:

@@ -65,12 +65,17 @@ class PastNetworks:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A design that a strategy proposes, as indices, with its reason and parents' keys."""
+    """A design that a strategy proposes, as indices, with its reason and parents' keys.
+
+    ``expected_gain`` is the share of the hypervolume's cube that the strategy expects it to
+    add after those before it in the batch; None where the strategy does not know.
+    """
 
     network: Indices
     hardware: Indices
     reason: str
     parents: tuple[str, ...] = ()
+    expected_gain: float | None = None
 
 
 class Features(Protocol):

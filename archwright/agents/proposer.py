@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from pydantic import BaseModel, Field
 
+from archwright.agents.focus import focused
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
 from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
 from archwright.agents.model import ModelPort
@@ -26,7 +27,7 @@ from archwright.agents.objections import (
     understand,
     variants,
 )
-from archwright.agents.planner import Phase
+from archwright.agents.phases import WHOLE_SPACE, Phase
 from archwright.agents.problem import History, Problem
 from archwright.agents.recollection import PastRun, RecalledDesign
 from archwright.agents.starting_points import starting_points
@@ -36,13 +37,18 @@ from archwright.memory.lessons import LONGEST_TEXT, plain_text
 from archwright.space import Choice, Value
 
 MODEL_SHARE = 0.3
+FOCUS_SEED = 7
+"""Keeps the draws near the front apart from the strategy's."""
 RECALLED_SHARE = 1 / 3
 """The share of an opening that past designs may take: the rest stays a spread of its own."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a proposer is asked, and what it may know. ``proposed`` counts the run's proposals."""
+    """What a proposer is asked, and what it may know. ``proposed`` counts the run's proposals.
+
+    ``focus`` is in how many choices a network may differ from the front's: 0, the whole space.
+    """
 
     step: int
     attempt: int
@@ -50,6 +56,7 @@ class Request:
     designs: int
     history: History
     frontier: Frontier
+    focus: int = WHOLE_SPACE
     proposed: int = 0
     recalled: tuple[RecalledDesign, ...] = ()
     past: tuple[PastRun, ...] = ()
@@ -67,10 +74,16 @@ class Proposer(Protocol):
 
 
 class RuleBasedProposer:
-    """The phase's strategy, after past designs that fit the brief have had their share."""
+    """The phase's strategy, after past designs that fit the brief have had their share.
 
-    def __init__(self, problem: Problem, pairings: Pairings, seed: int) -> None:
+    ``note`` records what the strategy decided beside its proposals, each remark once.
+    """
+
+    def __init__(
+        self, problem: Problem, pairings: Pairings, seed: int, note: Note | None = None
+    ) -> None:
         self._problem, self._pairings, self._seed = problem, pairings, seed
+        self._note, self._noted = note, set[str]()
 
     def propose(self, request: Request) -> list[Design]:
         """Recalled designs first (in an opening), then the strategy's.
@@ -99,23 +112,41 @@ class RuleBasedProposer:
         share = int(request.designs * RECALLED_SHARE)
         from_memory = starting_points(request.recalled, problem, pairings, tried, share)
         tried |= {design.network_key for design in from_memory}
+        seed = (self._seed, request.step, request.attempt)
         strategy = make_strategy(
             request.phase.strategy,
             problem,
             pairings,
-            (self._seed, request.step, request.attempt),
+            seed,
             request.phase.exploration,
+            past=[run.in_space(problem) for run in request.past if run.networks],
         )
         strategy.tell(History(request.history.evaluated, tried))
-        proposals = strategy.ask(request.designs - len(from_memory))
+        proposals = focused(
+            strategy,
+            request.designs - len(from_memory),
+            request.focus,
+            problem,
+            pairings,
+            request.frontier,
+            tried,
+            np.random.default_rng((*seed, FOCUS_SEED)),
+        )
+        for remark in strategy.remarks:
+            about = remark.split(":", 1)[0]
+            if self._note is not None and about not in self._noted:
+                self._noted.add(about)
+                self._note(request.step, "proposer", "rules", about, remark)
         if not proposals:
             return from_memory
         networks = problem.networks(np.stack([p.network for p in proposals]))
         hardware = problem.hardware_space.decode(np.stack([p.hardware for p in proposals]))
-        designs = [
-            Design(network, device, Origin(f"rules/{strategy.name}", p.reason + why, p.parents))
-            for network, device, p in zip(networks, hardware, proposals, strict=True)
+        name = f"rules/{strategy.name}"
+        origins = [
+            Origin(name, p.reason + why, p.parents, expected_gain=p.expected_gain)
+            for p in proposals
         ]
+        designs = list(map(Design, networks, hardware, origins))
         return [*from_memory, *designs]
 
 

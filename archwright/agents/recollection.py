@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from archwright.agents.problem import Problem, fits
+from archwright.agents.problem import PastNetworks, Problem, fits
 from archwright.brief import Brief
 from archwright.memory.lessons import recall_lessons
 from archwright.memory.past import read_past
@@ -50,6 +50,12 @@ class PastRun:
     run: str
     similarity: float
     networks: tuple[tuple[Point, float], ...]
+
+    def in_space(self, problem: Problem) -> PastNetworks:
+        """Its networks as indices of the present space."""
+        points = [point for point, _ in self.networks]
+        accuracies = np.array([accuracy for _, accuracy in self.networks])
+        return PastNetworks(self.run, problem.network_space.encode(points), accuracies)
 
     def to_plain(self) -> dict[str, Any]:
         """As a JSON table; choices are named once, for all networks."""

@@ -22,6 +22,7 @@ class Role(StrEnum):
 
     SEARCH = "search"
     BASELINE = "baseline"
+    PROMOTION = "promotion"
     TEST = "test"
 
 

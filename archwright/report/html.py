@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from archwright.report import figures, story, text, views
 from archwright.report.layers import layer_row
+from archwright.report.promoted import promoted_table
 from archwright.result import RunResult
 
 MOST_FRONT_ROWS = 1000
@@ -94,6 +95,7 @@ def _contents(result: RunResult) -> dict[str, Any]:
         "words": text.in_words,
         "best": result.best,
         "tiles": views.tiles(result, result.best) if result.best else [],
+        "promoted": promoted_table(result),
         "columns": columns,
         "rows": rows,
         "layers": layers,

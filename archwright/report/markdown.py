@@ -11,6 +11,7 @@ import tomli_w
 
 from archwright.report import story, text, views
 from archwright.report.layers import layer_row
+from archwright.report.promoted import promoted_table
 from archwright.result import RunResult
 
 MOST_FRONT_ROWS = 200
@@ -33,6 +34,7 @@ def render_markdown(result: RunResult) -> str:
     parts = [
         _opening(result),
         _chosen(result),
+        _promoted(result),
         _front(result),
         _search(result),
         _layers(result),
@@ -94,6 +96,15 @@ def _tile(tile: views.Tile) -> str:
     if not tile.limit:
         return tile.value
     return f"{tile.value} ({tile.limit}: {'met' if tile.held else 'not met'})"
+
+
+def _promoted(result: RunResult) -> list[str]:
+    table = promoted_table(result)
+    if table is None:
+        return []
+    rows = [[escaped(cell) for cell in row] for row in table.rows]
+    numbers = range(2, len(table.heading))
+    return ["## Promoted designs", escaped(table.meaning), _table(table.heading, rows, numbers)]
 
 
 def _front(result: RunResult) -> list[str]:

@@ -11,7 +11,7 @@ from archwright.result import JudgedDesign, RunResult
 from archwright.space import Point, Value
 
 VALIDATION_MEANS = "the search selected on it, hence optimistic"
-TEST_MEANS = "scored once after the search froze, on the exported weights"
+TEST_MEANS = "scored once after the search froze, on inherited weights"
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 

@@ -89,10 +89,16 @@ def _without_empty(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def known_keys() -> list[str]:
     """Dotted keys for completion."""
-    from archwright.brief import Brief, Budget, Supernet, Task
+    from archwright.brief import Brief, Budget, Promotion, Search, Supernet, Task
     from archwright.measurement import METRICS
 
-    sections: dict[str, type[Table]] = {"task": Task, "supernet": Supernet, "budget": Budget}
+    sections: dict[str, type[Table]] = {
+        "task": Task,
+        "supernet": Supernet,
+        "search": Search,
+        "promotion": Promotion,
+        "budget": Budget,
+    }
     keys = [key for key in Brief.model_fields if key not in sections]
     keys += [f"{name}.{key}" for name, table in sections.items() for key in table.model_fields]
     keys += [f"objectives.{metric}" for metric in METRICS]

@@ -150,11 +150,13 @@ class ArchivedRun:
 
     @cached_property
     def _accuracies(self) -> dict[str, dict[str, Measurement]]:
-        """Accuracies by the split they are shown under, then by network key."""
+        """Accuracies at the front's fidelity by the split they are shown under, then by network."""
         return {
             name: {
                 network.network_key: network.accuracy
-                for network in self.archive.evaluated_networks(self.run, role=role)
+                for network in self.archive.evaluated_networks(
+                    self.run, role=role, fidelity=Fidelity.SUPERNET
+                )
             }
             for name, role in (("accuracy_validation", Role.SEARCH), ("accuracy_test", Role.TEST))
         }

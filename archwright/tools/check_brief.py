@@ -21,7 +21,7 @@ BriefArgument = Annotated[
     Field(
         description="a brief as an object: name, task {data}, objectives {metric: maximise or "
         "minimise}, constraints {metric: {at_most, at_least}}, network {choices}, hardware "
-        "{choices or fixed}, budget {evaluations, hours}, seed",
+        "{choices or fixed}, search {strategy, patience}, budget {evaluations, hours}, seed",
         max_length=16,
     ),
 ]

@@ -27,6 +27,7 @@ def test_it_grows_to_a_brief() -> None:
         ("budget.evaluations", "6"),
         ("hardware.choices.rows", "[4, 8]"),
         ("constraints.power_mw.at_most", "800"),
+        ("search.patience", "3"),
     )
     assert missing(table) == ["name", "task.data"]
     table = with_value(with_value(table, "name", "small"), "task.data", '"digits"')
@@ -34,6 +35,7 @@ def test_it_grows_to_a_brief() -> None:
     brief = parse_brief(table)
     assert (brief.name, brief.budget.evaluations) == ("small", 6)
     assert brief.hardware.choices == {"rows": [4, 8]}
+    assert brief.search.patience == 3
     assert tomllib.loads(as_toml(table)) == table
 
 
@@ -52,6 +54,7 @@ def test_it_grows_to_a_brief() -> None:
         ("name", "x" * 99, "1 to 40 letters"),
         ("a..b", "1", "unknown key"),
         ("supernet.epochs", "1\nseed = 2", "valid integer"),
+        ("search.patience", "long", "search.patience = 'long'"),
     ],
 )
 def test_a_wrong_value_is_refused_and_changes_nothing(key: str, value: str, message: str) -> None:
@@ -78,7 +81,7 @@ def test_a_file_is_loaded_as_it_is_written(tmp_path: Path) -> None:
 def test_known_keys_are_keys_of_a_brief() -> None:
     values = {"name": "x", "seed": "1"}
     for key in known_keys():
-        if key.count(".") == 1 and key.startswith(("budget", "supernet")):
+        if key.count(".") == 1 and key.startswith(("budget", "supernet", "promotion.designs")):
             with_value({}, key, "1")
         elif key in values:
             with_value({}, key, values[key])

@@ -11,12 +11,15 @@ To add one: copy ``spread.py``, name it in :data:`STRATEGIES`, and pass
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from archwright.agents.frontier import Pairings
 from archwright.agents.problem import History, PastNetworks, Problem, Suggestion
+
+if TYPE_CHECKING:
+    from archwright.agents.strategies.hybrid import Advisor
 
 
 class Strategy(Protocol):
@@ -28,6 +31,8 @@ class Strategy(Protocol):
     """
 
     name: str
+    remarks: tuple[str, ...]
+    """What it decided beside its proposals, after ``ask``, each in one sentence."""
 
     def tell(self, history: History) -> None:
         """Learn what earlier steps measured. Called once, before ``ask``."""
@@ -38,7 +43,7 @@ class Strategy(Protocol):
         ...
 
 
-STRATEGIES = ("random", "spread", "surrogate", "evolution", "nsga2", "tpe")
+STRATEGIES = ("random", "spread", "surrogate", "evolution", "nsga2", "tpe", "hybrid")
 
 
 def make_strategy(
@@ -49,11 +54,13 @@ def make_strategy(
     exploration: float = 1.0,
     *,
     past: Sequence[PastNetworks] = (),
+    advisor: Advisor | None = None,
     population: int = 20,
 ) -> Strategy:
     """The strategy called ``name``; all its randomness comes from ``seed``.
 
-    ``exploration`` and ``past`` (what other runs measured) are the surrogate's, ``population`` NSGA-II's: how many of the evaluated
+    ``exploration`` and ``past`` (what other runs measured) are the surrogate's and the
+    hybrid's, ``advisor`` the hybrid's; ``population`` is NSGA-II's: how many of the evaluated
     networks have children.
     """
     rng = np.random.default_rng(seed)
@@ -69,6 +76,10 @@ def make_strategy(
         from archwright.agents.strategies.surrogate import Surrogate
 
         return Surrogate(problem, pairings, rng, exploration, past)
+    if name == "hybrid":
+        from archwright.agents.strategies.hybrid import Hybrid
+
+        return Hybrid(problem, pairings, rng, exploration, past, advisor)
     if name == "evolution":
         from archwright.agents.strategies.evolution import RegularisedEvolution
 

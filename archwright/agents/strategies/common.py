@@ -23,6 +23,7 @@ class StartedAnew:
     def __init__(self, problem: Problem, pairings: Pairings, rng: np.random.Generator) -> None:
         self._problem, self._pairings, self._rng = problem, pairings, rng
         self._history = History()
+        self.remarks: tuple[str, ...] = ()
 
     def tell(self, history: History) -> None:
         """Learn what earlier steps measured and tried."""

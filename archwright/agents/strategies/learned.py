@@ -139,8 +139,8 @@ class Learned:
         told = [past.order(rows, accuracy) for past in self._past]
         misled = [len(known) >= JUDGED_FROM and tau < SMALLEST_ORDER for tau in told]
         self.retired = tuple(
-            f"run {past.run}: its accuracies order the {len(known)} measured here with a "
-            f"rank correlation of {tau:.2f}, less than {SMALLEST_ORDER:g}"
+            f"retired what run {past.run} measured: its accuracies order the {len(known)} measured "
+            f"here with a rank correlation of {tau:.2f}, less than {SMALLEST_ORDER:g}"
             for past, tau, gone in zip(self._past, told, misled, strict=True)
             if gone
         )

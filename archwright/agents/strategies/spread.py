@@ -52,7 +52,7 @@ class Spread(StartedAnew):
         rows = untried(space, drawn, tried)
         if len(rows) == 0:
             return []
-        complexity = np.log10([w.macs for w in self._problem.costing.workloads(rows)])
+        complexity = self._pairings.catalogue.complexity(rows)
         proposals: list[Suggestion] = []
         free = np.ones(len(rows), dtype=bool)
         for target in _even_targets(complexity, n):

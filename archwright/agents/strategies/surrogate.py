@@ -73,7 +73,6 @@ class Surrogate(StartedAnew):
         super().__init__(problem, pairings, rng)
         self._exploration, self._past = exploration, past
         self._catalogue = pairings.catalogue
-        self.remarks: tuple[str, ...] = ()
 
     def ask(self, n: int) -> list[Suggestion]:
         """Up to ``n`` designs with the largest expected gain, each after the ones before."""
@@ -101,7 +100,7 @@ class Surrogate(StartedAnew):
         """What is learned from what was measured."""
         seed, evaluated = int(self._rng.integers(2**31)), self._history.evaluated
         learned = Learned(self._problem, self._catalogue, evaluated, self._past, seed)
-        self.remarks = tuple(f"past run retired: {reason}" for reason in learned.retired)
+        self.remarks = learned.retired
         return self._chosen(learned, n)
 
     def _chosen(self, learned: Predictor, n: int) -> list[Suggestion]:
@@ -226,7 +225,7 @@ class Surrogate(StartedAnew):
             reason = (
                 f"expected hypervolume gain {gain:.4f} at a predicted accuracy of {accuracy:.3f}"
             )
-        return Suggestion(row, hardware, reason, self._nearest(row))
+        return Suggestion(row, hardware, reason, self._nearest(row), float(gain))
 
     def _nearest(self, row: Indices) -> tuple[str, ...]:
         """The two evaluated designs whose networks differ in the fewest choices."""

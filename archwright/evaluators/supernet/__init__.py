@@ -19,6 +19,7 @@ Where things are, in the order in which a network meets them:
 - ``together``   networks prepared and scored at once, what they share computed once
 - ``evaluate``   the instrument, with its pool of workers; what it gives is a ``score``
 - ``fine_tuning`` further training of one network
+- ``further``    the instrument that trains a network further and then measures it
 - ``standalone`` networks trained alone, from the start: the truth about them
 - ``rank``       how well cheap fidelities order networks as the truth does
 - ``export``     safetensors and ONNX, compared with onnxruntime
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from archwright.evaluators.supernet.export import ExportedNetwork, Parity, export_network
     from archwright.evaluators.supernet.extraction import extract
     from archwright.evaluators.supernet.fine_tuning import fine_tune
+    from archwright.evaluators.supernet.further import FurtherTrainedEvaluator, FurtherTraining
     from archwright.evaluators.supernet.network import Supernet
     from archwright.evaluators.supernet.plan import InputShape
     from archwright.evaluators.supernet.quantise import QuantisedNetwork, prepare
@@ -81,6 +83,7 @@ _HOMES = {
     ),
     "extraction": ("extract",),
     "fine_tuning": ("fine_tune",),
+    "further": ("FurtherTrainedEvaluator", "FurtherTraining"),
     "quantise": ("QuantisedNetwork", "prepare"),
     "evaluate": ("SupernetEvaluator",),
     "export": ("ExportedNetwork", "Parity", "export_network"),
@@ -92,6 +95,8 @@ __all__ = [
     "Checkpoint",
     "Data",
     "ExportedNetwork",
+    "FurtherTrainedEvaluator",
+    "FurtherTraining",
     "InputShape",
     "OFAMobileNetV3",
     "Parity",

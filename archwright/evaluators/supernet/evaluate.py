@@ -17,6 +17,7 @@ import numpy as np
 
 from archwright.design import Design
 from archwright.errors import DataError, MeasurementFailed, SpaceError, shown
+from archwright.evaluators import Evaluator
 from archwright.evaluators.pool import TaskFailed, WorkerPool
 from archwright.evaluators.supernet.data import Data, Images, Labels, scaled
 from archwright.evaluators.supernet.plan import InputShape
@@ -111,7 +112,7 @@ class SupernetEvaluator:
         networks = [designs[same[subject][0]].network for subject in subjects]
         for position, score in self.score_each(networks):
             subject = subjects[position]
-            outcome = self._outcome(subject, score)
+            outcome = accuracy_outcome(self, subject, score)
             for index in same[subject]:
                 yield index, outcome
 
@@ -167,33 +168,35 @@ class SupernetEvaluator:
         order = sorted(chosen, key=beginning)
         return sorted((order[i : i + size] for i in range(0, len(order), size)), key=min)
 
-    def _outcome(self, subject: str, score: Score | TaskFailed) -> Outcome:
-        if isinstance(score, TaskFailed):
-            return Outcome(failure=Failure(subject, self.name, score.reason))
-        seen = float(score.images)
-        values = {
-            "accuracy": (score.accuracy, score.interval),
-            "cross_entropy": (score.cross_entropy, score.cross_entropy_interval),
-            "images": (seen, (seen, seen)),
-        }
-        return Outcome(
-            tuple(
-                Measurement(
-                    subject=subject,
-                    metric=metric,
-                    value=value,
-                    unit=(METRICS | DIAGNOSTICS)[metric].unit,
-                    evaluator=self.name,
-                    version=self.version,
-                    fidelity=self.fidelity,
-                    context=self.context,
-                    low=low,
-                    high=high,
-                    seconds=score.seconds,
-                )
-                for metric, (value, (low, high)) in values.items()
+
+def accuracy_outcome(instrument: Evaluator, subject: str, score: Score | TaskFailed) -> Outcome:
+    """A network's score as an instrument's outcome: accuracy, cross-entropy, images seen."""
+    if isinstance(score, TaskFailed):
+        return Outcome(failure=Failure(subject, instrument.name, score.reason))
+    seen = float(score.images)
+    values = {
+        "accuracy": (score.accuracy, score.interval),
+        "cross_entropy": (score.cross_entropy, score.cross_entropy_interval),
+        "images": (seen, (seen, seen)),
+    }
+    return Outcome(
+        tuple(
+            Measurement(
+                subject=subject,
+                metric=metric,
+                value=value,
+                unit=(METRICS | DIAGNOSTICS)[metric].unit,
+                evaluator=instrument.name,
+                version=instrument.version,
+                fidelity=instrument.fidelity,
+                context=instrument.context,
+                low=low,
+                high=high,
+                seconds=score.seconds,
             )
+            for metric, (value, (low, high)) in values.items()
         )
+    )
 
 
 @dataclass(frozen=True, eq=False)

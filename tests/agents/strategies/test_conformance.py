@@ -35,8 +35,6 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "impossible accuracy": {"constraints": {"accuracy": {"at_least": 1.0}}},
 }
 
-WANT_COSTS = ("spread", "surrogate")
-
 pytestmark = [
     pytest.mark.parametrize("name", STRATEGIES),
     pytest.mark.usefixtures("little_evolution"),
@@ -192,8 +190,6 @@ def test_a_search_in_which_many_fail_uses_its_space_up(name, small):
 
 @pytest.mark.parametrize("metrics", [("error",), ("error", "delay"), ("error", "delay", "area")])
 def test_a_search_in_which_every_metric_is_learned(name, small, metrics):
-    if name in WANT_COSTS:
-        pytest.skip("plans with workloads, which only analytical costs have")
     problem, measure = small.make_black_box(metrics)
     case = problem, Pairings(problem)
     told = History()
@@ -209,8 +205,6 @@ def test_a_search_in_which_every_metric_is_learned(name, small, metrics):
 
 
 def test_a_space_of_one_network_in_which_every_metric_is_learned(name, small):
-    if name in WANT_COSTS:
-        pytest.skip("plans with workloads, which only analytical costs have")
     problem, measure = small.make_black_box(("error", "delay"), size=1, operators=("skip",))
     case = problem, Pairings(problem)
     batch = ask(name, case, History(), 3)

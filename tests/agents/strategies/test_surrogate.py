@@ -156,7 +156,7 @@ def test_a_past_run_helps_and_one_that_misleads_is_retired(problem, pairings, sm
     assert helped[1] == ()
     assert misled[0] == alone[0]
     assert len(misled[1]) == 1
-    assert misled[1][0].startswith("run past: its accuracies order the 10 measured here")
+    assert misled[1][0].startswith("retired what run past measured: its accuracies order the 10")
 
 
 def test_wrong_rows_of_a_past_run_are_left_out(problem, pairings, small):

@@ -65,26 +65,23 @@ class SimulatorEvaluator:
 
     def measure(self, designs: Sequence[Design]) -> list[Outcome]:
         """The costs that the simulator knows, of each design; equal designs run once."""
-        reasons: dict[str, str] = {}
+        outcomes = dict(self.measure_each(designs))
+        return [outcomes[index] for index in range(len(designs))]
+
+    def measure_each(self, designs: Sequence[Design]) -> Iterator[tuple[int, Outcome]]:
+        """(index, outcome) of every design, each as soon as it exists."""
+        same: dict[str, list[int]] = {}
         pairs: dict[str, Pair] = {}
-        for design in designs:
+        for index, design in enumerate(designs):
             try:
                 self._space.check(design.hardware)
                 pairs[design.key] = (self._workload_of(design.network), design.hardware)
+                same.setdefault(design.key, []).append(index)
             except ArchwrightError as error:
-                reasons[design.key] = str(error)
-        results: dict[str, HardwareResult] = {}
+                yield index, self._outcome(design, str(error))
         for key, found in self._run(pairs):
-            if isinstance(found, HardwareResult):
-                results[key] = found
-            else:
-                reasons[key] = found
-        return [
-            self._measured(design, results[design.key])
-            if design.key in results
-            else Outcome(failure=Failure(design.key, self.name, reasons[design.key]))
-            for design in designs
-        ]
+            for index in same[key]:
+                yield index, self._outcome(designs[index], found)
 
     def _run(self, pairs: dict[str, Pair]) -> Iterator[tuple[str, HardwareResult | str]]:
         """Each pair's result, or the reason why it has none."""
@@ -106,7 +103,9 @@ class SimulatorEvaluator:
             except MeasurementFailed as error:  # the workers cannot be started
                 yield from ((key, str(error)) for key in keys)
 
-    def _measured(self, design: Design, result: HardwareResult) -> Outcome:
+    def _outcome(self, design: Design, result: HardwareResult | str) -> Outcome:
+        if isinstance(result, str):
+            return Outcome(failure=Failure(design.key, self.name, result))
         measurements = []
         for name in SIMULATED:
             if name not in result.totals:
