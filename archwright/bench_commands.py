@@ -112,10 +112,11 @@ def bench_search(
         columns = (_names(choices), _names(minimize), _names(maximize))
         make = partial(generic_arena, table, *columns, duplicates, skip_missing)
 
-    line = Line()
-    line.show(f"reading {table.name}, enumerating its true front", last=True)
+    Line().show(f"reading {table.name}, enumerating its true front", last=True)
     arena: Arena = make(notes=True)
-    arena.tabular.true_hypervolume  # noqa: B018 - computed now, so that what is wrong is said first
+    for tabular in filter(None, (arena.tabular, arena.reported)):
+        tabular.true_hypervolume  # noqa: B018 - now, so that what is wrong is said before the searches
+    line = Line()
     standings = compare(
         make, arena, entrants, seeds, Terms(evaluations, batch, failures), workers,
         lambda what, done, total: line.share(done, total, f"evaluations ({what})"),

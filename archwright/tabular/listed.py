@@ -54,7 +54,7 @@ class OnlyListed(NothingFree):
         metrics: Sequence[str] = COSTS,
     ) -> Costs:
         assert isinstance(self.network_space, ListedSpace)
-        [(metric, free)] = super()._evaluate(networks, hardware, pairing).items()
+        [(metric, free)] = super()._evaluate(networks, hardware, pairing, metrics).items()
         listed = self.network_space.lists(networks)
         return {metric: np.where(listed[:, None] if pairing == "cross" else listed, free, np.inf)}
 

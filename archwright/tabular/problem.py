@@ -86,6 +86,9 @@ class TabularProblem:
         What another hardware beats at every cost for one network is on no front at all.
         """
         problem, hardware = self.problem, self.problem.costing.hardware
+        bounded = [metric for metric in problem.constraints if metric not in problem.learned]
+        # Whatever is asked for, latency says what cannot run.
+        needed = tuple(dict.fromkeys((*problem.cost_objectives, *bounded, "latency_ms")))
         networks = self.networks
         step = max(1, PAIRS_AT_ONCE // len(hardware))
         for start in range(0, len(networks), step):
@@ -96,7 +99,7 @@ class TabularProblem:
             ]
             if not known:
                 continue
-            costs = problem.costing.cross(np.stack([e.row for e in known]), hardware)
+            costs = problem.costing.cross(np.stack([e.row for e in known]), hardware, needed)
             learned = {
                 metric: np.broadcast_to(
                     np.array([e.measured[metric] for e in known])[:, None],

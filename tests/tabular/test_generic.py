@@ -7,7 +7,7 @@ import pytest
 
 from archwright.agents.frontier import Pairings
 from archwright.agents.problem import History
-from archwright.agents.strategies import make_strategy
+from archwright.agents.strategies import STRATEGIES, make_strategy
 from archwright.errors import DataError
 from archwright.tabular.bench import Arena, Terms, search
 from archwright.tabular.entrants import parse_entrants
@@ -114,6 +114,17 @@ def test_a_sparse_table_is_searched_to_its_end(sparse):
     assert found.looked_up == 60
     assert found.hypervolumes[59] == pytest.approx(sparse.true_hypervolume)
     assert (found.hypervolumes[59:] == found.hypervolumes[59]).all()
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("known", [0, 12])
+def test_every_strategy_keeps_to_the_rows_of_a_sparse_table(sparse, name, known):
+    evaluated = sparse.evaluate(sparse.networks[:known], 0)
+    strategy = make_strategy(name, sparse.problem, Pairings(sparse.problem), (1,))
+    strategy.tell(History(evaluated, frozenset(e.key for e in evaluated)))
+    rows = np.stack([s.network for s in strategy.ask(6)])
+    assert len(rows) == 6
+    assert sparse.holds(rows).all()
 
 
 def test_every_row_is_proposed_once(sparse):

@@ -113,7 +113,8 @@ class Learned:
         known = _kept(evaluated, np.random.default_rng(seed))
         if known:
             rows = np.stack([network.row for network in known])
-            self._retire(known, rows)
+            if self._past:  # only accuracies are remembered of past runs
+                self._retire(known, rows)
         groups = (*catalogue.groups, *(f"run {p.run}" for p in self._past))
         self._metrics = {
             metric: LearnedMetric(bound_of(problem, metric), groups, seed).fit(
