@@ -20,8 +20,7 @@ def search(name: str, problem: Problem, pairings: Pairings, small: Any, seed: in
     """The hypervolume after each of 48 evaluations, in rounds of 8."""
     told = History()
     for step in range(6):
-        opening = name == "surrogate" and step == 0
-        strategy = make_strategy("spread" if opening else name, problem, pairings, (seed, step, 0))
+        strategy = make_strategy(name, problem, pairings, (seed, step, 0))
         strategy.tell(told)
         batch = strategy.ask(8)
         fresh = small.evaluate(problem, [s.network for s in batch], step)
