@@ -207,8 +207,8 @@ class _Promoting:
         accuracies = [self._trained[j.design.key].accuracy for j in standing]
         values = np.array([accuracy.value for accuracy in accuracies if accuracy is not None])
         costs = {m: np.array([j.value(m) for j in standing]) for m in standing[0].costs}
-        within = team.problem.accurate(values)
-        losses = team.problem.losses(values, costs)
+        within = np.array([team.problem.acceptable({"accuracy": value}) for value in values])
+        losses = team.problem.score.losses({**costs, "accuracy": values})
         kept = survivors(losses, within, designs, team.problem.score)
         words = [f"{j.design.key[:8]} at {values[n]:.4f}" for n, j in enumerate(standing)]
         out = ", ".join(words[n] for n in range(len(standing)) if n not in kept)

@@ -135,6 +135,8 @@ class Learned:
 
     def _retire(self, known: Sequence[Evaluated], rows: Indices) -> None:
         """Forget the past runs that have been found to mislead."""
+        if not self._past:
+            return
         accuracy = np.array([network.accuracy for network in known])
         told = [past.order(rows, accuracy) for past in self._past]
         misled = [len(known) >= JUDGED_FROM and tau < SMALLEST_ORDER for tau in told]
