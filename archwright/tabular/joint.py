@@ -14,6 +14,7 @@ from archwright.agents.costing import NothingFree
 from archwright.agents.problem import Evaluated, Mask, Problem
 from archwright.agents.strategies.common import network_keys
 from archwright.space import Choice, Indices, Space
+from archwright.tabular.listed import ListedSpace, OnlyListed
 from archwright.tabular.problem import TabularProblem
 
 
@@ -60,11 +61,13 @@ class JointProblem(TabularProblem):
 def joint(tabular: TabularProblem) -> JointProblem:
     """The black-box view of ``tabular``: every objective learned, nothing free."""
     of = tabular.problem
-    space = Space(
-        f"{of.network_space.name} x {of.hardware_space.name}",
-        (*of.network_space.choices, *_renamed(of.hardware_space, of.network_space.names)),
-    )
+    name = f"{of.network_space.name} x {of.hardware_space.name}"
+    renamed = _renamed(of.hardware_space, of.network_space.names)
+    space = Space(name, (*of.network_space.choices, *renamed))
     costing = NothingFree(space)
+    if isinstance(of.network_space, ListedSpace):
+        space = ListedSpace(space.name, space.choices, of.network_space.rows)
+        costing = OnlyListed(space)
     problem = Problem(
         network_space=space,
         hardware_space=costing.hardware_space,

@@ -17,20 +17,24 @@ from archwright.space import Indices, Space
 
 @dataclass(frozen=True)
 class ListedSpace(Space):
-    """A space of whose points only ``rows``, shape (points, choices), can be evaluated.
+    """A space of whose points only some can be evaluated: those that begin as one of ``rows``.
 
-    Uniform draws are among them, however few of all combinations they are.
+    ``rows`` has shape (listed, first choices); choices after these are free. Uniform draws
+    are among the listed, however few of all combinations they are.
     """
 
     rows: Indices = field(compare=False, repr=False)
 
     def sample(self, rng: np.random.Generator, n: int) -> Indices:
         """``n`` of the listed points drawn uniformly, with repetition."""
-        return self.rows[rng.integers(len(self.rows), size=n)]
+        drawn = super().sample(rng, n)
+        drawn[:, : self.rows.shape[1]] = self.rows[rng.integers(len(self.rows), size=n)]
+        return drawn
 
     def lists(self, rows: Indices) -> Mask:
         """Which of ``rows``, shape (points, choices), are listed."""
-        return np.array([row.tobytes() in self._known for row in _plain(rows)], dtype=bool)
+        first = _plain(rows[:, : self.rows.shape[1]])
+        return np.array([row.tobytes() in self._known for row in first], dtype=bool)
 
     @cached_property
     def _known(self) -> frozenset[bytes]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from archwright.agents.frontier import Frontier, Pairings
 from archwright.space import Choice, Space
 from archwright.tabular import problem as module
+from archwright.tabular.bench import Arena, Terms, search
+from archwright.tabular.entrants import parse_entrants
 from archwright.tabular.joint import _renamed, joint
+from archwright.tabular.listed import ListedSpace
+from archwright.tabular.problem import TabularProblem
 
 
 def test_the_true_front_is_that_of_all_networks_on_all_hardware(tiny, tiny_table, monkeypatch):
@@ -62,3 +68,17 @@ def test_names_are_made_unique(tiny):
     assert names[-1] == "hardware_bits"
     space = Space("h", (Choice("a", (1, 2), ""), Choice("hardware_a", (1, 2), "")))
     assert [c.name for c in _renamed(space, ("a",))] == ["hardware_hardware_a", "hardware_a"]
+
+
+def test_the_black_box_of_a_part_of_a_space_keeps_to_it(tiny):
+    listed = tiny.problem.network_space.enumerate()[[3, 17, 30]]
+    whole = tiny.problem.network_space
+    space = ListedSpace(whole.name, whole.choices, listed)
+    costing = replace(tiny.problem.costing, network_space=space)
+    problem = replace(tiny.problem, network_space=space, costing=costing)
+    part = TabularProblem("part", problem, tiny.row_of)
+    assert len(part.networks) == 3
+    assert part.true_hypervolume < tiny.true_hypervolume
+    found = search(Arena(part), parse_entrants("random", True)[0], 0, Terms(60, 10))
+    assert found.looked_up == 3 * 16
+    assert found.hypervolumes[-1] == pytest.approx(part.true_hypervolume)
