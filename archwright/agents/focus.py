@@ -30,6 +30,20 @@ def near(rows: Indices, front: Indices, most: int) -> Mask:
     return np.asarray((different <= most).any(axis=1))
 
 
+def narrowed(problem: Problem, frontier: Frontier, focus: int) -> Problem:
+    """The problem of a round within ``focus`` choices of the front, for its strategy."""
+    front = _front(frontier)
+    if focus == WHOLE_SPACE or not front:
+        return problem
+    owners = np.stack(front)
+    return replace(problem, admits=lambda rows: near(rows, owners, focus))
+
+
+def _front(frontier: Frontier) -> list[Indices]:
+    """The networks of the front, each once."""
+    return list({p.evaluated.key: p.evaluated.row for p in frontier.points()}.values())
+
+
 def focused(
     strategy: Strategy,
     n: int,
@@ -46,7 +60,7 @@ def focused(
     more untried ones, the strategy's others follow. Each says in its reason which it is.
     The whole space where the focus is 0 or nothing is on the front.
     """
-    front = list({p.evaluated.key: p.evaluated.row for p in frontier.points()}.values())
+    front = _front(frontier)
     if n <= 0 or focus == WHOLE_SPACE or not front:
         return strategy.ask(n)
     owners = np.stack(front)

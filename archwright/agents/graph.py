@@ -248,13 +248,14 @@ class Nodes:
             team.note(step, "user", "user", decision, reason)
         changed = set(word.rejected) | set(word.edited)
         accepted = [key for key in state["accepted"] if key not in changed]
-        edited = [edit.design(key, team.problem) for key, edit in word.edited.items()]
+        edited = {key: edit.design(key, team.problem) for key, edit in word.edited.items()}
         if edited:
-            team.archive.add_proposals(team.run, step, EDITS + attempt, edited)
+            edits_of = {design.key: key for key, design in edited.items()}
+            team.archive.add_proposals(team.run, step, EDITS + attempt, list(edited.values()))
             for proposal in self._reviewed(step, EDITS + attempt, replaced=set(word.edited)):
                 accepted += [design.key for design in standing([proposal])]
                 if proposal.review is not None and not standing([proposal]):
-                    decision = f"refused your edit of {proposal.design.origin.parents[0]}"
+                    decision = f"refused your edit of {edits_of[proposal.design.key]}"
                     team.note(step, "critic", "critic", decision, proposal.review.reason)
         return {"accepted": accepted}
 

@@ -98,7 +98,8 @@ class Problem:
     ``learned`` names the metrics that only an evaluation gives; all others are costs, free
     and exact. ``features`` is what a regression sees of a network (its choices, if None).
     ``promise``, where the problem offers it, is cheap structural knowledge: of two networks
-    of one complexity the one with more of it is likely the better one.
+    of one complexity the one with more of it is likely the better one. ``admits`` says which
+    networks a narrow round is about (all, if None): what a strategy should choose from.
     """
 
     network_space: Space
@@ -109,6 +110,7 @@ class Problem:
     learned: tuple[str, ...] = ("accuracy",)
     features: Features | None = None
     promise: Callable[[Sequence[Point]], Floats] | None = None
+    admits: Callable[[Indices], Mask] | None = None
 
     @property
     def cost_objectives(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from pydantic import BaseModel, Field
 
-from archwright.agents.focus import focused
+from archwright.agents.focus import focused, narrowed
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
 from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
 from archwright.agents.model import ModelPort
@@ -115,7 +115,7 @@ class RuleBasedProposer:
         seed = (self._seed, request.step, request.attempt)
         strategy = make_strategy(
             request.phase.strategy,
-            problem,
+            narrowed(problem, request.frontier, request.focus),
             pairings,
             seed,
             request.phase.exploration,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archwright.agents.focus import focused, near
+from archwright.agents.focus import focused, narrowed, near
 from archwright.agents.frontier import Frontier, Pairings
 from archwright.agents.phases import phases_of, search_strategies
 from archwright.agents.problem import History
@@ -26,7 +26,8 @@ def ask(small):
         history = History(evaluated, frozenset({e.key for e in evaluated} | tried))
         frontier = Frontier(problem, pairings)
         frontier.add(evaluated)
-        chosen = make_strategy(strategy, problem, pairings, (1, 2))
+        narrow = narrowed(problem, frontier, focus)
+        chosen = make_strategy(strategy, narrow, pairings, (1, 2))
         chosen.tell(history)
         rng = np.random.default_rng(0)
         made = focused(chosen, n, focus, problem, pairings, frontier, history.tried, rng)

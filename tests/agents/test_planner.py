@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from archwright.agents.phases import (
     EXPLORE,
+    OPEN_THEMSELVES,
     OPENING,
     REFINE,
     WIDEN,
@@ -98,7 +99,8 @@ def test_the_briefs_strategy_explores_and_another_one_widens():
         own = phases_of(brief(strategy=name))
         assert own["explore"].strategy == own["refine"].strategy == name
         assert own["widen"].strategy in set(search_strategies()) - {name}
-        assert own["opening"] == OPENING
+        opens = name if name in OPEN_THEMSELVES else OPENING.strategy
+        assert own["opening"] == replace(OPENING, strategy=opens)
         assert plan(replace(START, phase="opening", evaluations=16), strategy=name).phase == (
             replace(EXPLORE, strategy=name)
         )

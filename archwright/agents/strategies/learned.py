@@ -65,9 +65,11 @@ class LearnedMetric:
     compares so, and any other metric as it is.
     """
 
-    def __init__(self, bound: Bound, groups: Sequence[str], seed: int) -> None:
+    def __init__(
+        self, bound: Bound, groups: Sequence[str], seed: int, telling: Sequence[str] = ()
+    ) -> None:
         self._bound = bound
-        self._regression = Regression(groups, seed, LEARNED_FROM)
+        self._regression = Regression(groups, seed, LEARNED_FROM, telling)
         self._is_share = bound.metric == "accuracy" and 0 <= bound.low <= bound.high <= 1
 
     def fit(self, features: Floats, values: Floats) -> LearnedMetric:
@@ -115,9 +117,10 @@ class Learned:
             rows = np.stack([network.row for network in known])
             if self._past:  # only accuracies are remembered of past runs
                 self._retire(known, rows)
-        groups = (*catalogue.groups, *(f"run {p.run}" for p in self._past))
+        runs = [f"run {past.run}" for past in self._past]
+        groups = (*catalogue.groups, *runs)
         self._metrics = {
-            metric: LearnedMetric(bound_of(problem, metric), groups, seed).fit(
+            metric: LearnedMetric(bound_of(problem, metric), groups, seed, runs).fit(
                 self._features(rows), np.array([network.measured[metric] for network in known])
             )
             for metric in problem.learned

@@ -10,6 +10,7 @@ runs expect the front.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -91,9 +92,11 @@ class Surrogate(StartedAnew):
         expected: list[Suggestion] = []
         if self._past:
             learned = from_past(self._problem, self._catalogue, self._past[0])
-            expected = self._chosen(learned, int(np.ceil(OPENING_FROM_PAST * n)))
+            share = int(np.ceil(OPENING_FROM_PAST * n))
+            expected = _because(self._chosen(learned, share), f"run {self._past[0].run} expects it")
         structure = FromStructure(self._problem, self._catalogue, self._rng)
-        opening = expected + self._chosen(structure, n - len(expected))
+        promising = self._chosen(structure, n - len(expected), expected)
+        opening = expected + _because(promising, "its structure promises it")
         return opening + self._following(Spread, n - len(opening), opening)
 
     def _best(self, n: int) -> list[Suggestion]:
@@ -103,13 +106,19 @@ class Surrogate(StartedAnew):
         self.remarks = learned.retired
         return self._chosen(learned, n)
 
-    def _chosen(self, learned: Predictor, n: int) -> list[Suggestion]:
-        """The batch of the largest gains; short where too few networks are affordable."""
+    def _chosen(
+        self, learned: Predictor, n: int, before: Sequence[Suggestion] = ()
+    ) -> list[Suggestion]:
+        """The batch of the largest gains; short where too few networks are affordable.
+
+        None of the networks ``before`` is among them.
+        """
         frontier = Frontier(self._problem, self._pairings)
         frontier.add(self._history.evaluated)
         best = best_losses(*self._split(frontier.losses), self._catalogue.levels)
         panel = self._panel()
-        candidates = self._candidates(learned, best, panel, frontier)
+        tried = self._history.tried | self._keys(before)
+        candidates = self._candidates(learned, best, panel, frontier, tried)
         if len(candidates) == 0:
             return []
         return self._greedy(candidates, self._bets(candidates, learned, panel), best, n)
@@ -189,12 +198,17 @@ class Surrogate(StartedAnew):
         return rows[np.sort(self._rng.permutation(len(rows))[:PANEL])]
 
     def _candidates(
-        self, learned: Predictor, best: Floats, panel: Indices | None, frontier: Frontier
+        self,
+        learned: Predictor,
+        best: Floats,
+        panel: Indices | None,
+        frontier: Frontier,
+        tried: frozenset[str],
     ) -> Indices:
         """Untried networks to choose from."""
-        space, tried = self._problem.network_space, self._history.tried
+        space = self._problem.network_space
         if self._catalogue.enumerable:
-            return self._catalogue.networks[self._catalogue.without(tried)]
+            return self._admitted(self._catalogue.networks[self._catalogue.without(tried)])
         of_front = {p.evaluated.key: p.evaluated.row for p in frontier.points()}
         parents = np.array(list(of_front.values()), np.int64).reshape(-1, len(space.choices))
         drawn = list(islice(draw_untried(space, self._rng, tried), CANDIDATES // 4))
@@ -205,7 +219,13 @@ class Surrogate(StartedAnew):
             gain = expected_gain(self._bets(found, learned, panel), best)
             parents = found[np.argsort(-gain, kind="stable")[: CANDIDATES // 16]]
             found = untried(space, np.concatenate([found, self._varied(parents)]), tried)
-        return found
+        return self._admitted(found)
+
+    def _admitted(self, rows: Indices) -> Indices:
+        """Those that a narrow round is about, where there are any."""
+        if self._problem.admits is None or not (inside := self._problem.admits(rows)).any():
+            return rows
+        return rows[inside]
 
     def _varied(self, parents: Indices) -> Indices:
         """Networks that differ from one of ``parents`` in one to three choices."""
@@ -242,8 +262,19 @@ class Surrogate(StartedAnew):
         """``n`` proposals of another strategy beside those ``before``."""
         if n <= 0:
             return []
-        rows = np.array([proposal.network for proposal in before], dtype=np.int64)
-        keys = network_keys(self._problem.network_space, rows) if before else []
         rest = strategy(self._problem, self._pairings, self._rng)
-        rest.tell(History(self._history.evaluated, self._history.tried | frozenset(keys)))
+        rest.tell(History(self._history.evaluated, self._history.tried | self._keys(before)))
         return rest.ask(n)
+
+    def _keys(self, suggestions: Sequence[Suggestion]) -> frozenset[str]:
+        """The keys of their networks."""
+        if not suggestions:
+            return frozenset()
+        rows = np.stack([suggestion.network for suggestion in suggestions])
+        return frozenset(network_keys(self._problem.network_space, rows))
+
+
+def _because(suggestions: Sequence[Suggestion], why: str) -> list[Suggestion]:
+    """As an opening's: what is expected before anything is measured is no expectation."""
+    reason = f"opens the search: on the front with what it covers, {why}"
+    return [replace(s, reason=reason, expected_gain=None) for s in suggestions]

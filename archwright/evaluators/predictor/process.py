@@ -32,17 +32,21 @@ LOG_BOUNDS, LOG_NOISE_BOUNDS = (-12.0, 6.0), (-9.0, 1.0)
 class GaussianProcess:
     """Regression of targets with mean about 0 and deviation about 1.
 
-    ``groups`` says which columns of the inputs belong together; ``learned_from`` how many
-    rows the parameters are learned from.
+    ``groups`` says which columns of the inputs belong together, ``shares`` (summing to 1)
+    how much each is expected to explain by itself (all alike, if None); ``learned_from`` how
+    many rows the parameters are learned from.
     """
 
     def __init__(
-        self, groups: Sequence[npt.NDArray[np.int64]], learned_from: int = LEARNED_FROM
+        self,
+        groups: Sequence[npt.NDArray[np.int64]],
+        learned_from: int = LEARNED_FROM,
+        shares: Floats | None = None,
     ) -> None:
         self._groups, self._learned_from = groups, learned_from
-        share = 0.5 / len(groups)
         each = np.ones(len(groups))
-        self._start = np.log(np.concatenate([share * each, [0.5], 0.1 * each, [0.05]]))
+        linear = 0.5 * (each / len(groups) if shares is None else shares)
+        self._start = np.log(np.concatenate([linear, [0.5], 0.1 * each, [0.05]]))
 
     def fit(self, inputs: Floats, targets: Floats, seed: int) -> None:
         """Learn from ``inputs``, shape (rows, columns), and ``targets``, shape (rows,)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +19,25 @@ class Regression:
     """A :class:`GaussianProcess` on standardised columns and targets.
 
     ``groups`` names for each column what it belongs to; columns of a group are weighed
-    together. The process's few parameters are learned from ``learned_from`` rows.
+    together. The process's few parameters are learned from ``learned_from`` rows. The
+    groups in ``telling`` are expected to explain half of what groups explain alone.
     """
 
     def __init__(
-        self, groups: Sequence[str], seed: int = 0, learned_from: int = LEARNED_FROM
+        self,
+        groups: Sequence[str],
+        seed: int = 0,
+        learned_from: int = LEARNED_FROM,
+        telling: Collection[str] = (),
     ) -> None:
         self._groups, self._seed, self._learned_from = tuple(groups), seed, learned_from
+        self._telling = telling
 
     def fit(self, features: Floats, targets: Floats) -> Regression:
         """Learn from ``features`` (networks, columns) and ``targets`` (networks,)."""
         self._centre, self.spread = targets.mean(), max(targets.std(), SMALLEST_SPREAD)
-        inputs, groups = self._standardised(features)
-        self._process = GaussianProcess(groups, self._learned_from)
+        inputs, groups, shares = self._standardised(features)
+        self._process = GaussianProcess(groups, self._learned_from, shares)
         self._process.fit(inputs, (targets - self._centre) / self.spread, self._seed)
         return self
 
@@ -52,8 +58,8 @@ class Regression:
         mean, variance = self._process.leave_one_out()
         return self._centre + self.spread * mean, self.spread * np.sqrt(variance)
 
-    def _standardised(self, features: Floats) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
-        """Columns with mean 0, and a mean squared row of 1 in each group."""
+    def _standardised(self, features: Floats) -> tuple[Floats, list[npt.NDArray[np.int64]], Floats]:
+        """Columns with mean 0 and a mean squared row of 1 in each group; groups; their shares."""
         deviation = features.std(axis=0)
         self._kept = deviation > 1e-9 * np.maximum(np.abs(features).max(axis=0), 1.0)
         if not self._kept.any():  # equal networks: any column says as little as the others
@@ -65,4 +71,7 @@ class Regression:
         groups = [
             np.flatnonzero([name == group for name in names]) for group in dict.fromkeys(names)
         ]
-        return (features[:, self._kept] - self._middle) * self._scale, groups
+        telling = np.array([group in self._telling for group in dict.fromkeys(names)])
+        shares = np.where(telling, 1 / max(telling.sum(), 1), 1 / max((~telling).sum(), 1))
+        inputs = (features[:, self._kept] - self._middle) * self._scale
+        return inputs, groups, shares / shares.sum()
