@@ -34,8 +34,9 @@ JITTER = 0.1
 """Of the ranks by which structure orders networks."""
 JUDGED_FROM, SMALLEST_ORDER = 8, 0.3
 """A past run is judged from this many networks on, and must order them at least so well."""
-CLEANED, OUTLYING = 3, 6.0
-"""Rows of a past run that are further off than six median deviations are left out, thrice."""
+CLEANED, OUTLYING = 5, 2.5
+"""Rounds in which rows of a past run further off than 2.5 median deviations (1.7 standard
+deviations of a normal distribution) are left out: three in ten may be wrong."""
 
 
 @dataclass(frozen=True)
