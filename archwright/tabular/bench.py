@@ -49,13 +49,15 @@ class Search:
     ``hypervolumes`` holds the front's after each look-up, shape (evaluations,); the last is
     carried on where the strategy found nothing more to propose. ``looked_up`` counts the
     look-ups, ``seconds`` what the strategy took to be made, told and asked. ``reported`` is
-    the hypervolume of its last front on the column it did not see, where there is one.
+    the hypervolume of its last front on the column it did not see, where there is one;
+    ``known`` is what the look-ups revealed.
     """
 
     hypervolumes: Floats
     looked_up: int
     seconds: float
     reported: float | None = None
+    known: tuple[Evaluated, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,8 @@ def search(
     # How many look-ups had revealed something after each; where none is left, as at the end.
     revealed = np.full(terms.evaluations, len(known))
     revealed[: len(outcomes)] = np.cumsum([outcome is not None for outcome in outcomes])
-    return Search(np.array([0.0, *curve])[revealed], len(outcomes), seconds, reported)
+    shares = np.array([0.0, *curve])[revealed]
+    return Search(shares, len(outcomes), seconds, reported, known)
 
 
 def _fresh(

@@ -9,7 +9,7 @@ written, also where its result reaches no output.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from archwright.agents.costing import Columns, Costing
 from archwright.agents.problem import Problem
 from archwright.agents.strategies.common import network_keys
+from archwright.brief import Constraint
 from archwright.errors import DataError, shown
 from archwright.front import Bound, Score
 from archwright.space import Choice, Indices, Point, Space
@@ -231,8 +232,15 @@ def _promise(row: tuple[int, ...]) -> float:
     return float(weights + 0.5 * identity - 0.5 * averaged)
 
 
-def nas201(table: Table, accuracy: str) -> TabularProblem:
+def nas201(
+    table: Table,
+    accuracy: str,
+    hardware: Space | None = None,
+    constraints: Mapping[str, Constraint] | None = None,
+) -> TabularProblem:
     """Error, latency and area of every cell of ``table`` on every accelerator.
+
+    ``hardware`` may be a part of :func:`accelerator_space`.
 
     ``accuracy`` names the column, in percent, that an evaluation looks up. The score: error
     from the table's best to its 95th percentile, log10 of latency and of area over all
@@ -247,7 +255,7 @@ def nas201(table: Table, accuracy: str) -> TabularProblem:
             f"{table.name}: row {table.row_numbers[row]}, column {accuracy} = {percent[row]:g}: "
             "an accuracy in percent is needed, allowed 0 to 100"
         )
-    space, hardware = cell_space(), accelerator_space()
+    space, hardware = cell_space(), hardware or accelerator_space()
     rows = _cells(table, space)
     keys = network_keys(space, rows)
     measured = {
@@ -264,7 +272,8 @@ def nas201(table: Table, accuracy: str) -> TabularProblem:
         *(Bound(metric, *ends[metric], log=True) for metric in COSTS_COMPARED),
     )
     features = CellFeatures()
-    problem = Problem(space, hardware, Score(bounds), costing, features=features, promise=promise)
+    score, bounded = Score(bounds), constraints or {}
+    problem = Problem(space, hardware, score, costing, bounded, features=features, promise=promise)
     return TabularProblem(table.name, problem, measured)
 
 
