@@ -27,6 +27,7 @@ COST_LEVELS = 1024
 AT_ONCE = 256
 
 Weights = npt.NDArray[np.float32]
+Made = TypeVar("Made")
 Computed = TypeVar("Computed", Floats, Weights)
 
 
@@ -37,6 +38,7 @@ class Catalogue:
         self._problem = problem
         self._features = problem.features or NetworkFeatures(problem.network_space)
         self._known: dict[str, Any] = {}
+        self._made: dict[str, Any] = {}
 
     @property
     def enumerable(self) -> bool:
@@ -91,6 +93,17 @@ class Catalogue:
             panel = self._problem.costing.hardware
             return self._of("coverage", rows, lambda some: self._compute_coverage(some, panel))
         return self._compute_coverage(rows, panel)
+
+    def remembered(self, what: str, rows: Indices, compute: Callable[[Indices], Floats]) -> Floats:
+        """``compute`` of networks, remembered under ``what`` where all can be known."""
+        return self._of(what, rows, compute)
+
+    def once(self, what: str, make: Callable[[], Made]) -> Made:
+        """What ``make`` gives, made once for each ``what``: a function of these alone."""
+        if what not in self._made:
+            self._made[what] = make()
+        made: Made = self._made[what]
+        return made
 
     def _of(self, what: str, rows: Indices, compute: Callable[[Indices], Computed]) -> Computed:
         if not self.enumerable:

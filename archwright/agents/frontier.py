@@ -86,17 +86,30 @@ class Frontier:
 
     def add(self, evaluated: Sequence[Evaluated]) -> None:
         """Let evaluated networks compete on every hardware that suits them."""
-        losses, owners = [self.losses], list(self._owners)
+        owners, joining, pairings = list(self._owners), list[Evaluated](), list[Pairing]()
         for network in evaluated:
             pairing = self._pairings.of(network.row)
-            if not len(pairing) or not self._problem.acceptable(network.measured):
-                continue
-            losses.append(self._problem.losses(network.measured, pairing.costs))
-            owners.extend((network, position) for position in range(len(pairing)))
-        together = np.concatenate(losses)
+            if len(pairing) and self._problem.acceptable(network.measured):
+                joining.append(network)
+                pairings.append(pairing)
+                owners.extend((network, position) for position in range(len(pairing)))
+        if not joining:
+            return
+        together = np.concatenate([self.losses, self._losses(joining, pairings)])
         kept = np.flatnonzero(non_dominated(together))
         self.losses = together[kept]
         self._owners = [owners[k] for k in kept]
+
+    def _losses(self, networks: Sequence[Evaluated], pairings: Sequence[Pairing]) -> Floats:
+        """The losses of networks, each on all hardware of its pairing, one below the other."""
+        times = [len(pairing) for pairing in pairings]
+        values: dict[str, Floats] = {}
+        for metric in self._problem.score.metrics:
+            if metric in self._problem.learned:
+                values[metric] = np.repeat([n.measured[metric] for n in networks], times)
+            else:
+                values[metric] = np.concatenate([pairing.costs[metric] for pairing in pairings])
+        return self._problem.score.losses(values)
 
     @property
     def hypervolume(self) -> float:

@@ -7,6 +7,7 @@ whose predictions do not order what is measured now is retired.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,7 +26,7 @@ BEYOND = 1.25
 """A loss above the reference point (1) adds nothing however bad: it is learned as this."""
 LEARNED_FROM = 128
 """Rows from which the processes' parameters are learned: enough for so few."""
-REMEMBERED = 512
+REMEMBERED = 320
 """Networks that a process knows: of more, the latest half and draws from the rest. The
 latest are those that the search thought best."""
 UNSURE = 0.29
@@ -53,6 +54,10 @@ class Prediction:
 class Predictor(Protocol):
     """Anything that expects losses of networks."""
 
+    def rough(self, rows: Indices) -> dict[str, Prediction]:
+        """As ``predict``, but as unsure of all networks alike: quick for many."""
+        ...
+
     def predict(self, rows: Indices) -> dict[str, Prediction]:
         """The losses of each learned metric, of networks as indices (networks, choices)."""
         ...
@@ -77,12 +82,22 @@ class LearnedMetric:
         """Learn from measured values of shape (networks,)."""
         worst = self._bound.value(BEYOND)
         beyond = self._bound.normalise(values) > BEYOND
-        self._regression.fit(features, self._target(np.where(beyond, worst, values)))
+        targets = self._target(np.where(beyond, worst, values))
+        self._regression.fit(features, targets)
+        expected, _ = self._regression.leave_one_out()
+        self._typical = float(np.std(targets - expected))
         return self
 
     def predict(self, features: Floats) -> Prediction:
         """Losses of networks with these features; deviations to first order."""
-        mean, deviation = self._regression.predict(features)
+        return self._losses(*self._regression.predict(features))
+
+    def rough(self, features: Floats) -> Prediction:
+        """The same with one deviation for all: that of what was learned from the others."""
+        mean = self._regression.mean(features)
+        return self._losses(mean, np.full(len(mean), self._typical))
+
+    def _losses(self, mean: Floats, deviation: Floats) -> Prediction:
         step = 1e-4 * self._regression.spread
         loss = self._bound.normalise(self._value(mean))
         slope = (self._bound.normalise(self._value(mean + step)) - loss) / step
@@ -111,7 +126,7 @@ class Learned:
         seed: int = 0,
     ) -> None:
         self._problem, self._catalogue = problem, catalogue
-        self._past = [_PastRun(problem, catalogue, one, seed) for one in past]
+        self._past = [_past_run(catalogue, one) for one in past]
         self.retired: tuple[str, ...] = ()
         known = _kept(evaluated, np.random.default_rng(seed))
         if known:
@@ -132,6 +147,11 @@ class Learned:
         """The losses of each learned metric, of networks as indices (networks, choices)."""
         features = self._features(rows)
         return {name: metric.predict(features) for name, metric in self._metrics.items()}
+
+    def rough(self, rows: Indices) -> dict[str, Prediction]:
+        """The same, quick for many networks, unsure of all alike."""
+        features = self._features(rows)
+        return {name: metric.rough(features) for name, metric in self._metrics.items()}
 
     def _features(self, rows: Indices) -> Floats:
         columns = [past.expected(rows)[:, None] for past in self._past]
@@ -176,6 +196,10 @@ class FromStructure:
         expected = Prediction(loss, np.full(len(loss), UNSURE))
         return dict.fromkeys(self._problem.learned, expected)
 
+    def rough(self, rows: Indices) -> dict[str, Prediction]:
+        """The same: it is quick."""
+        return self.predict(rows)
+
 
 def from_past(problem: Problem, catalogue: Catalogue, past: PastNetworks) -> Predictor:
     """What a past run makes one expect before anything is measured here.
@@ -197,27 +221,37 @@ class _Expected:
     def predict(self, rows: Indices) -> dict[str, Prediction]:
         return {"accuracy": self._metric.predict(self._catalogue.features(rows))}
 
+    def rough(self, rows: Indices) -> dict[str, Prediction]:
+        return {"accuracy": self._metric.rough(self._catalogue.features(rows))}
+
+
+def _past_run(catalogue: Catalogue, past: PastNetworks) -> _PastRun:
+    """What is learned from a past run: once for all steps."""
+    digest = hashlib.sha256(past.rows.tobytes() + past.accuracies.tobytes()).hexdigest()
+    name = f"past run {past.run} {digest}"
+    return catalogue.once(name, lambda: _PastRun(catalogue, past, name))
+
 
 class _PastRun:
     """What a past run makes one expect of a network's error: robust against wrong rows."""
 
-    def __init__(
-        self, problem: Problem, catalogue: Catalogue, past: PastNetworks, seed: int
-    ) -> None:
-        self.run, self._catalogue = past.run, catalogue
+    def __init__(self, catalogue: Catalogue, past: PastNetworks, name: str) -> None:
+        self.run, self._catalogue, self._name = past.run, catalogue, name
         features = catalogue.features(past.rows)
         targets = np.log(1.0 - past.accuracies + EPSILON)
         kept = np.ones(len(targets), dtype=bool)
         for _ in range(CLEANED):
-            self._regression = Regression(catalogue.groups, seed, LEARNED_FROM)
+            self._regression = Regression(catalogue.groups, 0, LEARNED_FROM)
             self._regression.fit(features[kept], targets[kept])
-            expected, _ = self._regression.predict(features)
-            off = np.abs(targets - expected)
+            off = np.abs(targets - self._regression.mean(features))
             kept = off <= OUTLYING * max(float(np.median(off)), 1e-6)
 
     def expected(self, rows: Indices) -> Floats:
         """The logarithm of the error that the past run makes one expect, shape (networks,)."""
-        return self._regression.predict(self._catalogue.features(rows))[0]
+        return self._catalogue.remembered(self._name, rows, self._compute)
+
+    def _compute(self, rows: Indices) -> Floats:
+        return self._regression.mean(self._catalogue.features(rows))
 
     def order(self, rows: Indices, accuracy: Floats) -> float:
         """Spearman's rank correlation with what was measured now; 1 where that is all equal."""

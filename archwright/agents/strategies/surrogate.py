@@ -9,7 +9,7 @@ runs expect the front.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -49,6 +49,8 @@ ROUNDS = 2
 MOST_CHANGES = 3
 OPENING_FROM_PAST = 0.5
 """The share of an opening that is taken where past runs expect the front."""
+LOOKED_AT = 2048
+"""Of more networks these are looked at closely: the best by a quick look."""
 SHORTLIST = 512
 """Networks of which the whole batch is chosen: gains only shrink while it grows."""
 
@@ -121,7 +123,11 @@ class Surrogate(StartedAnew):
         candidates = self._candidates(learned, best, panel, frontier, tried)
         if len(candidates) == 0:
             return []
-        return self._greedy(candidates, self._bets(candidates, learned, panel), best, n)
+        if len(candidates) > LOOKED_AT:
+            gain = expected_gain(self._bets(candidates, learned.rough(candidates), panel), best)
+            candidates = candidates[np.sort(np.argsort(-gain, kind="stable")[:LOOKED_AT])]
+        bets = self._bets(candidates, learned.predict(candidates), panel)
+        return self._greedy(candidates, bets, best, n)
 
     def _greedy(self, candidates: Indices, bets: Bets, best: Floats, n: int) -> list[Suggestion]:
         """Each network with the largest gain once those before it keep what they promise."""
@@ -143,9 +149,11 @@ class Surrogate(StartedAnew):
                 gain = expected_gain(bets, best)
         return proposals
 
-    def _bets(self, rows: Indices, learned: Predictor, panel: Indices | None) -> Bets:
+    def _bets(
+        self, rows: Indices, predicted: Mapping[str, Prediction], panel: Indices | None
+    ) -> Bets:
         """Networks with what is expected of them."""
-        problem, predicted = self._problem, learned.predict(rows)
+        problem = self._problem
         reach = self._catalogue.coverage(rows, panel)
         costs = len(problem.cost_objectives)
         for k, metric in enumerate(problem.learned_objectives[1:]):
@@ -216,7 +224,7 @@ class Surrogate(StartedAnew):
         spread = draw_scaled(space, self._rng, CANDIDATES // 4)
         found = untried(space, np.concatenate([self._varied(parents), spread, uniform]), tried)
         for _ in range(ROUNDS - 1):
-            gain = expected_gain(self._bets(found, learned, panel), best)
+            gain = expected_gain(self._bets(found, learned.predict(found), panel), best)
             parents = found[np.argsort(-gain, kind="stable")[: CANDIDATES // 16]]
             found = untried(space, np.concatenate([found, self._varied(parents)]), tried)
         return self._admitted(found)

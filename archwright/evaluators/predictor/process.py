@@ -68,6 +68,13 @@ class GaussianProcess:
         """The variance of a measurement's noise."""
         return float(np.exp(self._parameters[-1]))
 
+    def mean(self, inputs: Floats) -> Floats:
+        """Mean (eq. 2.25) of the target, shape (rows,), in single precision: quick for many."""
+        one, other, weights = (
+            values.astype(np.float32) for values in (inputs, self._inputs, self._weights)
+        )
+        return np.asarray(self._covariance(one, other) @ weights, np.float64)
+
     def predict(self, inputs: Floats) -> tuple[Floats, Floats]:
         """Mean and variance (eq. 2.25, 2.26) of the noise-free target, each (rows,)."""
         from scipy.linalg import solve_triangular
@@ -81,24 +88,28 @@ class GaussianProcess:
         """Mean and variance, noise included, of each row's target from all others (eq. 5.12)."""
         return self._targets - self._weights / self._precision, 1.0 / self._precision
 
-    def _covariance(self, one: Floats, other: Floats) -> Floats:
+    def _covariance(self, one: Any, other: Any) -> Any:
+        """Of all rows with all, shape (rows of one, rows of other), in the rows' precision."""
         linear, smooth, lengths, _ = self._unpacked(self._parameters)
-        products = sum(
-            a * (one[:, g] @ other[:, g].T) for a, g in zip(linear, self._groups, strict=True)
-        )
-        distance = sum(
-            w * _squared_distance(one[:, g], other[:, g])
-            for w, g in zip(lengths, self._groups, strict=True)
-        )
-        return np.asarray(1.0 + products + smooth * _matern(distance)[0])
+        a, w = self._by_column(linear), np.sqrt(self._by_column(lengths))
+        a, w = a.astype(one.dtype), w.astype(one.dtype)
+        covariance = _matern_alone(_squared_distance(one * w, other * w))
+        covariance *= one.dtype.type(smooth)
+        covariance += (one * a) @ other.T
+        covariance += 1.0
+        return covariance
+
+    def _by_column(self, values: Floats) -> Floats:
+        """A value of each group at each of its columns."""
+        columns = np.zeros(sum(len(group) for group in self._groups))
+        for value, group in zip(values, self._groups, strict=True):
+            columns[group] = value
+        return columns
 
     def _variance(self, inputs: Floats) -> Floats:
         """The diagonal of ``_covariance`` of the inputs with themselves."""
         linear, smooth, _, _ = self._unpacked(self._parameters)
-        squares = (
-            a * (inputs[:, g] ** 2).sum(axis=1) for a, g in zip(linear, self._groups, strict=True)
-        )
-        return np.asarray(1.0 + smooth + sum(squares))
+        return np.asarray(1.0 + smooth + inputs**2 @ self._by_column(linear))
 
     def _unpacked(self, logarithms: Floats) -> tuple[Floats, float, Floats, float]:
         """Linear variances a, smooth variance b, inverse squared lengths w, noise."""
@@ -168,3 +179,12 @@ def _matern(squared: Floats) -> tuple[Floats, Floats]:
     r = np.sqrt(5.0 * squared)
     decay = np.exp(-r)
     return (1.0 + r + r**2 / 3.0) * decay, -5.0 / 6.0 * (1.0 + r) * decay
+
+
+def _matern_alone(squared: Floats) -> Floats:
+    """The same without the derivative, in place: for many rows."""
+    r = np.sqrt(5.0 * squared, out=squared)
+    value = 1.0 + r
+    value += r * r / 3.0
+    value *= np.exp(-r, out=r)
+    return value

@@ -159,7 +159,7 @@ def test_a_past_run_helps_and_one_that_misleads_is_retired(problem, pairings, sm
         misled, [reason] = off(told, upside_down)
         assert misled == without[0]
         assert reason.startswith("retired what run past measured: its accuracies order the 10")
-    assert sum(helped) < 0.8 * sum(alone)
+    assert sum(helped) < 0.9 * sum(alone)
 
 
 def test_wrong_rows_of_a_past_run_do_no_harm(problem, pairings, small):
