@@ -49,6 +49,7 @@ def measure_standings(
 
 def record(standings: Mapping[str, Standing], path: Path) -> None:
     """Keep standings: a row for each strategy and evaluation."""
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["strategy", "evaluations", "median", "worst"])
