@@ -44,12 +44,13 @@ OTHER_HARDWARE = {
     "bytes_per_cycle": [4, 8, 16],
 }
 BOUNDS = {"area_mm2": Constraint(at_most=3.0), "latency_ms": Constraint(at_most=5.0)}
-EVALUATIONS, FALSIFIED, FROM = 200, 0.3, 20
-"""From 20 evaluations on, a memory that misleads has had its time to be found out."""
+EVALUATIONS, FALSIFIED, FROM = 200, 0.3, 10
+"""What a wrong memory costs is counted from 10 evaluations on: two batches."""
 OFF, ON = "memory off", "memory on"
 WRONG = ("30% falsified", "unrelated: dealt out", "unrelated: upside down")
 RECORDED = RESULTS / "warm_start.csv"
-LEVELS_AT = (20, 50, 100, 200)
+LEVELS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
+SHOWN_AT = (5, 10, 20, 50, 100, 200)
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,11 @@ def measure() -> list[Row]:
     standings = read(RECORDED)
     off, on = standings[OFF], standings[ON]
     rows = []
-    for at in LEVELS_AT:
-        level = off.median[at - 1]
-        needed = first_at(on.median, float(level))
-        met = needed is not None and needed <= at / 2
-        reached = f"{needed} against {at}"
-        rows.append(
-            Row(f"evaluations to {level:.4f}, {ON} against off", "at most half", reached, met)
-        )
+    for level in LEVELS:
+        alone, needed = (first_at(s.median, level) for s in (off, on))
+        met = None not in (alone, needed) and needed <= alone / 2
+        what = f"evaluations to {level:g}, {ON} against off"
+        rows.append(Row(what, "at most half", f"{needed} against {alone}", met))
     for name in WRONG:
         allowed = 0.02 if name == WRONG[0] else 0.05
         lost = 1 - standings[name].median / off.median
@@ -126,8 +124,8 @@ def measure() -> list[Row]:
             Row(f"{name}: most lost from {FROM} on", asked, reached, lost[worst - 1] <= allowed)
         )
     for name, s in standings.items():
-        reached = ", ".join(f"{s.median[n - 1]:.4f}" for n in (5, 10, *LEVELS_AT))
-        rows.append(Row(f"{name}: median at 5, 10, 20, 50, 100, 200", "", reached, None))
+        reached = ", ".join(f"{s.median[n - 1]:.4f}" for n in SHOWN_AT)
+        rows.append(Row(f"{name}: median at {', '.join(map(str, SHOWN_AT))}", "", reached, None))
     return rows
 
 

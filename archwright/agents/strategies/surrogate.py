@@ -47,7 +47,7 @@ CANDIDATES = 768
 ROUNDS = 2
 """Of candidates in a large space: the second are variants of the first's best."""
 MOST_CHANGES = 3
-OPENING_FROM_PAST = 0.5
+OPENING_FROM_PAST = 0.75
 """The share of an opening that is taken where past runs expect the front."""
 LOOKED_AT = 2048
 """Of more networks these are looked at closely: the best by a quick look."""
