@@ -23,7 +23,7 @@ from archwright.evaluators.hardware.simulators.child import run_child
 from archwright.evaluators.hardware.simulators.children import zigzag_layer
 from archwright.evaluators.hardware.simulators.zigzag_inputs import accelerator, mapping, sum_bits
 from archwright.evaluators.hardware.zigzag_export import zigzag_workload
-from archwright.evaluators.supernet.space import InputShape, network_space, workload_of
+from archwright.evaluators.supernet import InputShape, network_space, workload_of
 from archwright.space import Point
 from archwright.workload import Workload
 from benchmarks.hardware import zigzag_layers

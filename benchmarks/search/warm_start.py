@@ -13,6 +13,7 @@ dealt out to other networks, and turned upside down. Ten seeds each.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from archwright.agents.frontier import Pairings
 from archwright.agents.problem import PastNetworks, Problem
 from archwright.agents.strategies import Strategy, make_strategy
 from archwright.brief import Constraint
+from archwright.space import Value
 from archwright.tabular.bench import Arena, Standing, Terms, search
 from archwright.tabular.entrants import Entrant
 from archwright.tabular.nas201 import accelerator_space, nas201
@@ -37,7 +39,7 @@ from benchmarks.search.standings import (
 )
 
 FIRST, SECOND = "cifar10_val_12ep", "cifar10_test_200ep"
-OTHER_HARDWARE = {
+OTHER_HARDWARE: dict[str, Sequence[Value]] = {
     "rows": [8, 16, 32],
     "columns": [8, 16, 32],
     "dataflow": ["os", "ws"],
@@ -110,8 +112,8 @@ def measure() -> list[Row]:
     off, on = standings[OFF], standings[ON]
     rows = []
     for level in LEVELS:
-        alone, needed = (first_at(s.median, level) for s in (off, on))
-        met = None not in (alone, needed) and needed <= alone / 2
+        alone, needed = first_at(off.median, level), first_at(on.median, level)
+        met = None if alone is None else needed is not None and needed <= alone / 2
         what = f"evaluations to {level:g}, {ON} against off"
         rows.append(Row(what, "at most half", f"{needed} against {alone}", met))
     for name in WRONG:
