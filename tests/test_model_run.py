@@ -68,12 +68,15 @@ def _good(request: dict[str, Any], number: int) -> dict[str, Any]:
     return {
         "planner": {"phase": "refine", "designs": 2, "reason": "small rounds learn more often"},
         "proposer": {
+            # Whatever the batch holds, one of these changes a design of it.
             "overrides": [
                 {
-                    "design": 0,
-                    "changes": [{"choice": "kernel_1", "position": 1}],
+                    "design": design,
+                    "changes": [{"choice": "kernel_1", "position": position}],
                     "rationale": "a wider first kernel sees whole strokes",
                 }
+                for design in range(4)
+                for position in (1, 0)
             ]
         },
         "critic": {"defer": []},

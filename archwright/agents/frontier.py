@@ -82,23 +82,30 @@ class Frontier:
         self._pairings = pairings
         objectives = len(problem.score.metrics)
         self.losses: Floats = np.zeros((0, objectives))
+        # Of each design on the front: its network, and where its hardware stands in the pairing.
         self._owners: list[tuple[Evaluated, int]] = []
 
     def add(self, evaluated: Sequence[Evaluated]) -> None:
         """Let evaluated networks compete on every hardware that suits them."""
-        owners, joining, pairings = list(self._owners), list[Evaluated](), list[Pairing]()
+        joining, pairings = list[Evaluated](), list[Pairing]()
         for network in evaluated:
             pairing = self._pairings.of(network.row)
             if len(pairing) and self._problem.acceptable(network.measured):
                 joining.append(network)
                 pairings.append(pairing)
-                owners.extend((network, position) for position in range(len(pairing)))
         if not joining:
             return
         together = np.concatenate([self.losses, self._losses(joining, pairings)])
-        kept = np.flatnonzero(non_dominated(together))
+        kept, before = np.flatnonzero(non_dominated(together)), len(self.losses)
         self.losses = together[kept]
-        self._owners = [owners[k] for k in kept]
+        starts = np.concatenate([[0], np.cumsum([len(pairing) for pairing in pairings])])
+        new = kept[kept >= before] - before
+        which = np.searchsorted(starts, new, side="right") - 1
+        places = (new - starts[which]).tolist()
+        self._owners = [
+            *(self._owners[k] for k in kept[kept < before]),
+            *((joining[n], place) for n, place in zip(which, places, strict=True)),
+        ]
 
     def _losses(self, networks: Sequence[Evaluated], pairings: Sequence[Pairing]) -> Floats:
         """The losses of networks, each on all hardware of its pairing, one below the other."""

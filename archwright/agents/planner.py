@@ -114,7 +114,7 @@ class RuleBasedPlanner:
         left = brief.budget.evaluations - progress.evaluations
         opening = opening_size(brief.budget.evaluations)
         if not progress.phase:
-            return ChangePhase(OPENING, min(opening, left), OPENING.meaning)
+            return ChangePhase(phases_of(brief)[OPENING.name], min(opening, left), OPENING.meaning)
         size = min(round_size(brief.budget.evaluations), left)
         explore, refine, widen = (phases[p.name] for p in (EXPLORE, REFINE, WIDEN))
         if progress.phase == OPENING.name:

@@ -56,7 +56,8 @@ def plan(progress, **wanted):
 
 def test_a_run_opens_explores_refines_and_widens():
     opening = plan(START)
-    assert opening == ChangePhase(OPENING, 16, OPENING.meaning)
+    own = replace(OPENING, strategy="surrogate")
+    assert opening == ChangePhase(own, 16, OPENING.meaning)
     assert plan(replace(START, phase="opening", evaluations=10)).designs == 6
     explore = plan(replace(START, phase="opening", evaluations=16))
     assert isinstance(explore, ChangePhase)
