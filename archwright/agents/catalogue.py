@@ -47,6 +47,13 @@ class Catalogue:
         small = self._problem.network_space.size <= ENUMERABLE
         return small and costing.hardware_space.size <= WHOLE_PANEL
 
+    def prepare(self) -> None:
+        """Compute now what would be computed when a strategy first asks for it."""
+        if self.enumerable:
+            self.features(self.networks[:1])
+            self.coverage(self.networks[:1])
+            self.without(())
+
     @cached_property
     def networks(self) -> Indices:
         """All networks of a space that is enumerable."""

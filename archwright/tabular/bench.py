@@ -222,7 +222,12 @@ class Work:
     def __call__(self) -> Callable[[tuple[Entrant, int]], Search]:
         """What runs a task there: a strategy and a seed."""
         arena = self.make()
-        return lambda task: search(arena, *task, self.terms)
+
+        def run(task: tuple[Entrant, int]) -> Search:
+            task[0].prepare(arena.costed_pairings)
+            return search(arena, *task, self.terms)
+
+        return run
 
 
 def compare(
@@ -263,6 +268,7 @@ def _here(
         def done(looked_up: int, before: int = before, what: str = what) -> None:
             listener(what, before + looked_up, total)
 
+        entrant.prepare(arena.costed_pairings)
         searches.append(search(arena, entrant, seed, terms, done))
     listener("all searches", total, total)
     return searches

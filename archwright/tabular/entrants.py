@@ -30,6 +30,11 @@ class Entrant:
     costed: bool
     population: int | None = None
 
+    def prepare(self, pairings: Pairings) -> None:
+        """Compute what the strategy knows of all networks: once, and in no strategy's time."""
+        if self.strategy in ALWAYS_COSTED:
+            pairings.catalogue.prepare()
+
     def make(self, problem: Problem, pairings: Pairings, seed: tuple[int, ...]) -> Strategy:
         """The strategy, as for one step of a run."""
         if self.population is None:
