@@ -20,8 +20,8 @@ from archwright.space import Indices, point_hash
 
 ENUMERABLE = 20_000
 """Network spaces up to this size are known whole: about 10 s once, 100 MB."""
-WHOLE_PANEL = 4096
-"""Hardware spaces up to this size need no panel."""
+ENUMERABLE_PAIRS = 2**24
+"""And they with all hardware are at most so many designs, whose costs are computed once."""
 COST_LEVELS = 1024
 """Points of the cost box at which fronts are compared."""
 AT_ONCE = 256
@@ -43,9 +43,9 @@ class Catalogue:
     @property
     def enumerable(self) -> bool:
         """Whether all networks are known at once."""
-        costing = self._problem.costing
-        small = self._problem.network_space.size <= ENUMERABLE
-        return small and costing.hardware_space.size <= WHOLE_PANEL
+        networks = self._problem.network_space.size
+        pairs = networks * self._problem.hardware_space.size
+        return networks <= ENUMERABLE and pairs <= ENUMERABLE_PAIRS
 
     def prepare(self) -> None:
         """Compute now what would be computed when a strategy first asks for it."""
@@ -81,7 +81,7 @@ class Catalogue:
 
     def features(self, rows: Indices) -> Floats:
         """What a regression sees of networks: shape (networks, columns)."""
-        return self._of("features", rows, self._compute_features)
+        return self.remembered("features", rows, self._compute_features)
 
     def complexity(self, rows: Indices) -> Floats:
         """log10 of multiply-accumulates, shape (networks,)."""
@@ -89,7 +89,7 @@ class Catalogue:
 
     def promise(self, rows: Indices) -> Floats:
         """The problem's structural knowledge, shape (networks,); 0 where it offers none."""
-        return self._of("promise", rows, self._compute_promise)
+        return self.remembered("promise", rows, self._compute_promise)
 
     def coverage(self, rows: Indices, panel: Indices | None = None) -> Weights:
         """Which cost levels a network reaches on some affordable hardware, 0 or 1.
@@ -98,12 +98,10 @@ class Catalogue:
         """
         if panel is None:
             panel = self._problem.costing.hardware
-            return self._of("coverage", rows, lambda some: self._compute_coverage(some, panel))
+            return self.remembered(
+                "coverage", rows, lambda some: self._compute_coverage(some, panel)
+            )
         return self._compute_coverage(rows, panel)
-
-    def remembered(self, what: str, rows: Indices, compute: Callable[[Indices], Floats]) -> Floats:
-        """``compute`` of networks, remembered under ``what`` where all can be known."""
-        return self._of(what, rows, compute)
 
     def once(self, what: str, make: Callable[[], Made]) -> Made:
         """What ``make`` gives, made once for each ``what``: a function of these alone."""
@@ -112,7 +110,10 @@ class Catalogue:
         made: Made = self._made[what]
         return made
 
-    def _of(self, what: str, rows: Indices, compute: Callable[[Indices], Computed]) -> Computed:
+    def remembered(
+        self, what: str, rows: Indices, compute: Callable[[Indices], Computed]
+    ) -> Computed:
+        """``compute`` of networks, remembered under ``what`` where all can be known."""
         if not self.enumerable:
             return compute(rows)
         if what not in self._known:
@@ -141,7 +142,7 @@ class Catalogue:
         return np.concatenate([columns, more], axis=1)
 
     def _sizes(self, rows: Indices) -> Floats:
-        return self._of("sizes", rows, self._problem.costing.sizes)
+        return self.remembered("sizes", rows, self._problem.costing.sizes)
 
     def _compute_promise(self, rows: Indices) -> Floats:
         promise = self._problem.promise

@@ -79,7 +79,9 @@ def make_strategy(
     if name == "hybrid":
         from archwright.agents.strategies.hybrid import Hybrid
 
-        return Hybrid(problem, pairings, rng, exploration, past, advisor)
+        hybrid = Hybrid(problem, pairings, rng, exploration, past)
+        hybrid.advisor = advisor
+        return hybrid
     if name == "evolution":
         from archwright.agents.strategies.evolution import RegularisedEvolution
 

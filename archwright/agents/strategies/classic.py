@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from archwright.agents.problem import History, Suggestion
+from archwright.agents.problem import Suggestion
 from archwright.agents.strategies.common import StartedAnew, balanced_hardware, network_keys
 from archwright.agents.strategies.random_search import RandomSearch
 from archwright.agents.strategies.view import View, view_of
@@ -76,8 +74,6 @@ class Classic(StartedAnew, ABC):
         """``n`` uniform draws beside ``proposals``."""
         if n == 0:
             return []
-        rows = np.array([proposal.network for proposal in proposals], dtype=np.int64)
-        keys = network_keys(self._problem.network_space, rows)
         rest = RandomSearch(self._problem, self._pairings, self._rng)
-        rest.tell(History(self._history.evaluated, self._history.tried | frozenset(keys)))
+        rest.tell(self._beside(proposals))
         return rest.ask(n)

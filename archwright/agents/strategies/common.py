@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from archwright.agents.frontier import Pairing, Pairings
-from archwright.agents.problem import History, Problem
+from archwright.agents.problem import History, Problem, Suggestion
 from archwright.space import Indices, Space, point_hash
 
 ENUMERABLE = 4096
@@ -28,6 +28,14 @@ class StartedAnew:
     def tell(self, history: History) -> None:
         """Learn what earlier steps measured and tried."""
         self._history = history
+
+    def _beside(self, proposals: Sequence[Suggestion]) -> History:
+        """The history for what is proposed beside ``proposals``: their networks are taken."""
+        if not proposals:
+            return self._history
+        rows = np.stack([proposal.network for proposal in proposals])
+        keys = network_keys(self._problem.network_space, rows)
+        return History(self._history.evaluated, self._history.tried | frozenset(keys))
 
 
 def network_keys(space: Space, rows: Indices) -> list[str]:

@@ -11,11 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
-
-from archwright.agents.frontier import Pairings
-from archwright.agents.problem import History, PastNetworks, Problem, Suggestion
-from archwright.agents.strategies.common import StartedAnew, balanced_hardware, network_keys
+from archwright.agents.problem import Suggestion
+from archwright.agents.strategies.common import balanced_hardware, network_keys
 from archwright.agents.strategies.surrogate import Surrogate
 from archwright.space import Indices
 
@@ -30,42 +27,24 @@ class Advisor(Protocol):
         ...
 
 
-class Hybrid(StartedAnew):
+class Hybrid(Surrogate):
     """The surrogate and an advisor. What breaks the contract of a strategy is not taken."""
 
     name = "hybrid"
-
-    def __init__(
-        self,
-        problem: Problem,
-        pairings: Pairings,
-        rng: np.random.Generator,
-        exploration: float = 1.0,
-        past: Sequence[PastNetworks] = (),
-        advisor: Advisor | None = None,
-    ) -> None:
-        super().__init__(problem, pairings, rng)
-        self._surrogate = Surrogate(problem, pairings, rng, exploration, past)
-        self._advisor = advisor
-
-    def tell(self, history: History) -> None:
-        """Learn what earlier steps measured and tried."""
-        super().tell(history)
-        self._surrogate.tell(history)
+    advisor: Advisor | None = None
 
     def ask(self, n: int) -> list[Suggestion]:
         """The surrogate's batch with the advisor's networks in place of some."""
-        batch = self._surrogate.ask(n)
-        self.remarks = self._surrogate.remarks
+        batch = super().ask(n)
         allowed = self._allowed(len(batch))
-        if self._advisor is None or allowed == 0:
+        if self.advisor is None or allowed == 0:
             return batch
-        taken = {*self._history.tried, *self._keys([s.network for s in batch])}
+        taken = set(self._beside(batch).tried)
         replaced = 0
-        for position, row in self._advisor(tuple(batch), allowed).items():
+        for position, row in self.advisor(tuple(batch), allowed).items():
             if replaced == allowed or not (0 <= position < len(batch) and self._inside(row)):
                 continue
-            [key] = self._keys([row])
+            [key] = network_keys(self._problem.network_space, row[None])
             pairing = self._pairings.of(row) if key not in taken else ()
             if len(pairing) == 0:
                 continue
@@ -84,6 +63,3 @@ class Hybrid(StartedAnew):
     def _inside(self, row: Indices) -> bool:
         shape = self._problem.network_space.shape
         return row.shape == (len(shape),) and bool(((row >= 0) & (row < shape)).all())
-
-    def _keys(self, rows: Sequence[Indices]) -> list[str]:
-        return network_keys(self._problem.network_space, np.stack(rows)) if rows else []

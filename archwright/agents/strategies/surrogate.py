@@ -17,12 +17,11 @@ import numpy as np
 
 from archwright.agents.catalogue import Weights
 from archwright.agents.frontier import Frontier, Pairing, Pairings
-from archwright.agents.problem import Evaluated, History, PastNetworks, Problem, Suggestion
+from archwright.agents.problem import Evaluated, PastNetworks, Problem, Suggestion
 from archwright.agents.strategies.common import (
     StartedAnew,
     balanced_hardware,
     draw_untried,
-    network_keys,
     untried,
 )
 from archwright.agents.strategies.improvement import Bets, best_losses, expected_gain
@@ -119,7 +118,7 @@ class Surrogate(StartedAnew):
         frontier.add(self._history.evaluated)
         best = best_losses(*self._split(frontier.losses), self._catalogue.levels)
         panel = self._panel()
-        tried = self._history.tried | self._keys(before)
+        tried = self._beside(before).tried
         candidates = self._candidates(learned, best, panel, frontier, tried)
         if len(candidates) == 0:
             return []
@@ -223,7 +222,7 @@ class Surrogate(StartedAnew):
         uniform = np.array(drawn, np.int64).reshape(-1, len(space.choices))
         spread = draw_scaled(space, self._rng, CANDIDATES // 4)
         found = untried(space, np.concatenate([self._varied(parents), spread, uniform]), tried)
-        for _ in range(ROUNDS - 1):
+        for _ in range(ROUNDS - 1 if len(found) else 0):
             gain = expected_gain(self._bets(found, learned.predict(found), panel), best)
             parents = found[np.argsort(-gain, kind="stable")[: CANDIDATES // 16]]
             found = untried(space, np.concatenate([found, self._varied(parents)]), tried)
@@ -271,15 +270,8 @@ class Surrogate(StartedAnew):
         if n <= 0:
             return []
         rest = strategy(self._problem, self._pairings, self._rng)
-        rest.tell(History(self._history.evaluated, self._history.tried | self._keys(before)))
+        rest.tell(self._beside(before))
         return rest.ask(n)
-
-    def _keys(self, suggestions: Sequence[Suggestion]) -> frozenset[str]:
-        """The keys of their networks."""
-        if not suggestions:
-            return frozenset()
-        rows = np.stack([suggestion.network for suggestion in suggestions])
-        return frozenset(network_keys(self._problem.network_space, rows))
 
 
 def _because(suggestions: Sequence[Suggestion], why: str) -> list[Suggestion]:
