@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archwright.agents.graph import STOPPED_BY_USER, Clock, build_graph
-from archwright.agents.limits import Spent
+from archwright.agents.model.limits import Spent
 from archwright.agents.state import State, first_state
 from archwright.brief import Brief, parse_brief
 from archwright.conclusion import Ending, conclude

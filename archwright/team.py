@@ -16,8 +16,8 @@ from archwright.agents.evaluator import (
 )
 from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
-from archwright.agents.limits import Limits, Spent
-from archwright.agents.model import ModelPort
+from archwright.agents.model.limits import Limits, Spent
+from archwright.agents.model.port import ModelPort
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import ModelProposer, Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from archwright.agents.model import ModelPort
+from archwright.agents.model.port import ModelPort, Question
 from archwright.errors import ModelFailure
 
 GOOD = {"bits": 8, "why": "it fits"}
@@ -25,7 +25,7 @@ class Pick(BaseModel):
 
 def ask(port: ModelPort, context: str = "the data", answer: type[BaseModel] = Pick) -> Any:
     """Ask a port for a pick, or for another answer."""
-    return port.ask("critic", "Choose well.", context, answer)
+    return port.ask(Question(0, "critic", "Choose well.", context, answer))
 
 
 def say(*replies: object) -> Callable[[Any, int], object]:

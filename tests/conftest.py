@@ -131,10 +131,11 @@ def port_to(
 
     Retries of the port hardly wait.
     """
-    from archwright.agents.model import Limits, ModelPort
+    from archwright.agents.model.limits import Limits
+    from archwright.agents.model.port import ModelPort
     from archwright.settings import Profile
 
-    monkeypatch.setattr("archwright.agents.model.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("archwright.agents.model.port.FIRST_WAIT_S", 0.01)
 
     def build(script: Any, limits: Limits | None = None, **fields: Any) -> tuple[ModelPort, Any]:
         server = start_chat_server(script)

@@ -4,8 +4,8 @@ Where things are:
 
 - ``planner``, ``proposer``, ``critic``, ``evaluator``: the roles, each with its rule-based
   and its model-backed mind
-- ``minds``: what the model-backed ones share; ``model``, ``endpoint``, ``limits``: how a model
-  is asked, and what bounds that
+- ``minds``: what the model-backed ones share; ``model/``: how a model is asked, and what bounds
+  that
 - ``graph``: the roles as nodes of a LangGraph state machine
 - ``problem``, ``costing``, ``frontier``: the search problem, its free costs, its front
 - ``strategies/``: ask/tell optimisers

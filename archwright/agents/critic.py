@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from archwright.agents.frontier import Frontier, Pairing, Pairings
 from archwright.agents.lessons import Finding, findings
 from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
-from archwright.agents.model import ModelPort
+from archwright.agents.model.port import ModelPort
 from archwright.agents.problem import History, Problem, fits
 from archwright.agents.strategies.common import balanced_hardware
 from archwright.design import Design

@@ -13,7 +13,7 @@ from typing import Protocol
 from pydantic import BaseModel, Field
 
 from archwright.agents.minds import Minded, Note, Position, in_words
-from archwright.agents.model import ModelPort
+from archwright.agents.model.port import ModelPort
 from archwright.agents.problem import Problem
 from archwright.design import Design
 from archwright.errors import MeasurementFailed

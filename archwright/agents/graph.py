@@ -33,8 +33,8 @@ from archwright.agents.critic import Critic, Situation
 from archwright.agents.evaluator import EvaluatorMind, Laboratory
 from archwright.agents.expectation import expected_gain, keep_expectation
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
-from archwright.agents.limits import Spent
 from archwright.agents.minds import Note
+from archwright.agents.model.limits import Spent
 from archwright.agents.phases import OPENING, phases_of
 from archwright.agents.planner import ChangePhase, Planner, Progress, Stop
 from archwright.agents.problem import Evaluated, History, Problem

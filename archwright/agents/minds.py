@@ -6,11 +6,12 @@ recorded with its reason; a run never dies of a model.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from archwright.agents.model import ModelPort
+from archwright.agents.model.port import ModelPort, OfferedTool, Question
 from archwright.design import Design
 from archwright.errors import ModelFailure
 from archwright.memory.lessons import plain_text
@@ -53,10 +54,18 @@ class Minded:
         self._port = port
         self._note = note
 
-    def ask(self, step: int, context: str, answer: type[Answer]) -> Answer | None:
+    def ask(
+        self,
+        step: int,
+        context: str,
+        answer: type[Answer],
+        check: Callable[[Answer], str] | None = None,
+        tools: Sequence[OfferedTool] = (),
+    ) -> Answer | None:
         """The model's answer, or None (recorded) when the rules must answer this step."""
+        question = Question(step, self.role, self.instructions, context, answer, check, tools)
         try:
-            reply = self._port.ask(self.role, self.instructions, context, answer)
+            reply = self._port.ask(question)
         except ModelFailure as failure:
             self._note(step, self.role, "rules", ANSWERED_INSTEAD, str(failure))
             return None

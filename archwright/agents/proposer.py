@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from archwright.agents.focus import focused, narrowed
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
 from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
-from archwright.agents.model import ModelPort
+from archwright.agents.model.port import ModelPort
 from archwright.agents.objections import (
     Objection,
     PanelPairings,

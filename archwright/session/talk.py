@@ -14,8 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from archwright.agents.endpoint import Endpoint, EndpointFault, Piece
-from archwright.agents.limits import Limits, Spent
+from archwright.agents.model.endpoint import Endpoint
+from archwright.agents.model.limits import Limits, Spent
+from archwright.agents.model.wire import EndpointFault, Piece
 from archwright.brief import Budget
 from archwright.errors import ArchwrightError, BudgetSpent, ModelFailure, UserError
 from archwright.report.text import clean

@@ -23,7 +23,7 @@ from archwright.agents.critic import RuleBasedCritic
 from archwright.agents.evaluator import Laboratory, RuleBasedEvaluator
 from archwright.agents.frontier import Pairings
 from archwright.agents.graph import STOPPED_BY_USER, Clock, Team, build_graph
-from archwright.agents.limits import Spent
+from archwright.agents.model.limits import Spent
 from archwright.agents.planner import RuleBasedPlanner
 from archwright.agents.problem import Evaluated, History, Problem
 from archwright.agents.proposer import RuleBasedProposer

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from archwright.agents.model import Spent, check_endpoint, read_json
+from archwright.agents.model.limits import Spent
+from archwright.agents.model.port import check_endpoint
+from archwright.agents.model.reading import read_json
 from archwright.errors import ModelFailure
 
 

@@ -14,13 +14,18 @@ import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, ValidationError
-
+from archwright.agents.model.wire import (
+    Completion,
+    EndpointFault,
+    Message,
+    Piece,
+    read_completion,
+    read_piece,
+)
 from archwright.settings import Profile
 
 if TYPE_CHECKING:
@@ -35,112 +40,6 @@ LOOPBACK_ONLY = "ARCHWRIGHT_LOOPBACK_ONLY"
 _SHORTEST_SECRET = 8  # shorter "keys" are placeholders such as "none"; masking them harms text
 _KEY_SHAPES = re.compile(r"\bsk-[A-Za-z0-9_\-*.]{6,}|\bBearer\s+\S+", re.IGNORECASE)
 
-Message = dict[str, str]
-
-
-@dataclass(frozen=True)
-class CallPiece:
-    """A piece of a tool call in a streamed answer: pieces with one index belong together."""
-
-    index: int
-    id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A piece of a streamed answer. Token counts come with the last one, where they come."""
-
-    text: str = ""
-    calls: tuple[CallPiece, ...] = ()
-    finish_reason: str = ""
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-
-
-@dataclass(frozen=True)
-class Completion:
-    """What a server answered. Token counts are None where it did not (credibly) tell."""
-
-    content: str
-    refusal: str
-    finish_reason: str
-    tokens_in: int | None
-    tokens_out: int | None
-
-
-class EndpointFault(Exception):
-    """A request that brought no completion. ``reason`` is one short line without secrets.
-
-    ``status`` is the HTTP status where there was one, ``retry_after_s`` how long the
-    server wants us to wait, ``retryable`` whether sending again may help, ``billed``
-    whether tokens may have been used.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        status: int | None = None,
-        retry_after_s: float | None = None,
-        retryable: bool = False,
-        billed: bool = False,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.status = status
-        self.retry_after_s = retry_after_s
-        self.retryable = retryable
-        self.billed = billed
-
-
-class _Said(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Said
-    finish_reason: str | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int = Field(ge=0, le=10**9)
-    completion_tokens: int = Field(ge=0, le=10**9)
-
-
-class _Body(BaseModel):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: Any = None
-
-
-class _Function(BaseModel):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _Call(BaseModel):
-    index: int = Field(ge=0, le=100)
-    id: str | None = None
-    function: _Function
-
-
-class _Delta(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-    tool_calls: list[_Call] | None = None
-
-
-class _StreamedChoice(BaseModel):
-    delta: _Delta
-    finish_reason: str | None = None
-
-
-class _Chunk(BaseModel):
-    choices: list[_StreamedChoice] = []
-    usage: Any = None
-
 
 class _TooLarge(Exception):
     """A body above LARGEST_BODY_BYTES, or compressed, so that its size is not known."""
@@ -153,6 +52,20 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+class Transport(Protocol):
+    """Sends one request to a model: an endpoint, or what stands in for one."""
+
+    profile: Profile
+
+    def send(self, messages: Sequence[Message], options: Mapping[str, object]) -> Completion:
+        """One request. Raises :class:`EndpointFault`, and nothing else."""
+        ...
+
+    def scrub(self, text: str) -> str:
+        """``text`` without any secret that this knows."""
+        ...
 
 
 class Endpoint:
@@ -188,10 +101,10 @@ class Endpoint:
             raise EndpointFault(reason, billed=True) from None
         except Exception as error:  # noqa: BLE001 - whatever the client raises, a run goes on
             raise self._fault(error) from None
-        return _read_completion(text)
+        return read_completion(text)
 
     def stream(
-        self, messages: Sequence[Mapping[str, object]], options: Mapping[str, object]
+        self, messages: Sequence[Message], options: Mapping[str, object]
     ) -> Generator[Piece, None, None]:
         """One request whose answer comes piece by piece.
 
@@ -204,7 +117,7 @@ class Endpoint:
                 model=self.profile.model, messages=list(messages), stream=True, **options
             ) as chunks:
                 for chunk in chunks:
-                    yield _read_piece(chunk)
+                    yield read_piece(chunk)
         except EndpointFault:
             raise
         except _TooLarge:
@@ -311,48 +224,6 @@ def _response_guard(timeout_s: float) -> Callable[[httpx2.Response], None]:
         response.stream = BoundedStream(response.stream)
 
     return guard
-
-
-def _read_completion(text: str) -> Completion:
-    """A completion from a response body; extra fields are ignored."""
-    try:
-        body = _Body.model_validate_json(text)
-    except ValidationError:
-        raise EndpointFault("the server's answer is not a chat completion", billed=True) from None
-    choice = body.choices[0]
-    try:
-        usage = _Usage.model_validate(body.usage)
-    except ValidationError:
-        usage = None
-    return Completion(
-        content=choice.message.content or "",
-        refusal=choice.message.refusal or "",
-        finish_reason=choice.finish_reason or "",
-        tokens_in=usage.prompt_tokens if usage else None,
-        tokens_out=usage.completion_tokens if usage else None,
-    )
-
-
-def _read_piece(chunk: BaseModel) -> Piece:
-    """A piece of the answer from a chunk, which the client has not validated."""
-    try:
-        body = _Chunk.model_validate(chunk.model_dump(warnings=False))
-    except ValidationError:
-        raise EndpointFault("the server's answer is not a chat completion", billed=True) from None
-    try:
-        usage = _Usage.model_validate(body.usage)
-    except ValidationError:
-        usage = None
-    tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-    if not body.choices:
-        return Piece("", (), "", *tokens)
-    choice = body.choices[0]
-    calls = tuple(
-        CallPiece(c.index, c.id or "", c.function.name or "", c.function.arguments or "")
-        for c in choice.delta.tool_calls or ()
-    )
-    text = (choice.delta.content or "") + (choice.delta.refusal or "")
-    return Piece(text, calls, choice.finish_reason or "", *tokens)
 
 
 def _server_words(error: openai.APIStatusError) -> str:

@@ -5,8 +5,7 @@ import threading
 import pytest
 from asking import GOOD, Pick, ask, failure, say
 
-from archwright.agents.limits import Breaker
-from archwright.agents.model import Limits, Spent
+from archwright.agents.model.limits import Breaker, Limits, Spent
 from archwright.errors import BudgetSpent, ModelFailure
 
 # Budgets

@@ -7,8 +7,9 @@ import time
 import pytest
 from asking import GOOD, ask, failure, say
 
-from archwright.agents.endpoint import is_loopback
-from archwright.agents.model import Limits, ModelPort, check_endpoint
+from archwright.agents.model.endpoint import is_loopback
+from archwright.agents.model.limits import Limits
+from archwright.agents.model.port import ModelPort, check_endpoint
 from archwright.settings import Profile
 
 KEY = "plain-0123456789-never-shown"

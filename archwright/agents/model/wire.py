@@ -1,0 +1,167 @@
+"""What a chat-completions server says, checked: completions, pieces of streamed ones, faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+Message = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class CallPiece:
+    """A piece of a tool call in a streamed answer: pieces with one index belong together."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a streamed answer. Token counts come with the last one, where they come."""
+
+    text: str = ""
+    calls: tuple[CallPiece, ...] = ()
+    finish_reason: str = ""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A tool that the model wants called; ``arguments`` is JSON as it wrote it, unchecked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a server answered. Token counts are None where it did not (credibly) tell."""
+
+    content: str
+    refusal: str
+    finish_reason: str
+    tokens_in: int | None
+    tokens_out: int | None
+    calls: tuple[ToolCall, ...] = ()
+
+
+class EndpointFault(Exception):
+    """A request that brought no completion. ``reason`` is one short line without secrets.
+
+    ``status`` is the HTTP status where there was one, ``retry_after_s`` how long the
+    server wants us to wait, ``retryable`` whether sending again may help, ``billed``
+    whether tokens may have been used.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        retryable: bool = False,
+        billed: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.retryable = retryable
+        self.billed = billed
+
+
+class _Said(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Said
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = Field(ge=0, le=10**9)
+    completion_tokens: int = Field(ge=0, le=10**9)
+
+
+class _Body(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: Any = None
+
+
+class _Function(BaseModel):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(BaseModel):
+    index: int = Field(ge=0, le=100)
+    id: str | None = None
+    function: _Function
+
+
+class _Delta(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _StreamedChoice(BaseModel):
+    delta: _Delta
+    finish_reason: str | None = None
+
+
+class _Chunk(BaseModel):
+    choices: list[_StreamedChoice] = []
+    usage: Any = None
+
+
+def read_completion(text: str) -> Completion:
+    """A completion from a response body; extra fields are ignored."""
+    try:
+        body = _Body.model_validate_json(text)
+    except ValidationError:
+        raise EndpointFault("the server's answer is not a chat completion", billed=True) from None
+    choice = body.choices[0]
+    try:
+        usage = _Usage.model_validate(body.usage)
+    except ValidationError:
+        usage = None
+    return Completion(
+        content=choice.message.content or "",
+        refusal=choice.message.refusal or "",
+        finish_reason=choice.finish_reason or "",
+        tokens_in=usage.prompt_tokens if usage else None,
+        tokens_out=usage.completion_tokens if usage else None,
+    )
+
+
+def read_piece(chunk: BaseModel) -> Piece:
+    """A piece of the answer from a chunk, which the client has not validated."""
+    try:
+        body = _Chunk.model_validate(chunk.model_dump(warnings=False))
+    except ValidationError:
+        raise EndpointFault("the server's answer is not a chat completion", billed=True) from None
+    try:
+        usage = _Usage.model_validate(body.usage)
+    except ValidationError:
+        usage = None
+    tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+    if not body.choices:
+        return Piece("", (), "", *tokens)
+    choice = body.choices[0]
+    calls = tuple(
+        CallPiece(c.index, c.id or "", c.function.name or "", c.function.arguments or "")
+        for c in choice.delta.tool_calls or ()
+    )
+    text = (choice.delta.content or "") + (choice.delta.refusal or "")
+    return Piece(text, calls, choice.finish_reason or "", *tokens)
