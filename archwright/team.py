@@ -16,10 +16,12 @@ from archwright.agents.evaluator import (
 )
 from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
+from archwright.agents.hybrid.notebook import ArchiveNotebook
+from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.model.limits import Limits, Spent
 from archwright.agents.model.port import ModelPort
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
-from archwright.agents.proposer import ModelProposer, Proposer, RuleBasedProposer
+from archwright.agents.proposer import Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
 from archwright.brief import Brief
 from archwright.events import Event, EventLog
@@ -68,7 +70,8 @@ def assemble(
     if found := port("planner"):
         planner = ModelPlanner(found, note)
     if found := port("proposer"):
-        proposer = ModelProposer(proposer_rules, problem, found, note)
+        notebook = ArchiveNotebook(archive, run)
+        proposer = ModelProposer(proposer_rules, problem, pairings, found, note, notebook)
     if found := port("critic"):
         critic = ModelCritic(critic_rules, found, note)
     if found := port("evaluator"):

@@ -123,6 +123,15 @@ class Frontier:
         """The share of the unit cube that the front dominates."""
         return self._problem.score.hypervolume(self.losses)
 
+    def gain(self, network: Evaluated) -> float:
+        """What one more network would add to the hypervolume."""
+        pairing = self._pairings.of(network.row)
+        if len(pairing) == 0 or not self._problem.acceptable(network.measured):
+            return 0.0
+        together = np.concatenate([self.losses, self._losses([network], [pairing])])
+        joined = self._problem.score.hypervolume(together[non_dominated(together)])
+        return max(joined - self.hypervolume, 0.0)
+
     def points(self) -> list[FrontPoint]:
         """The designs on the front, best accuracy first, then by their losses."""
         points = []

@@ -100,6 +100,7 @@ class Problem:
     ``promise``, where the problem offers it, is cheap structural knowledge: of two networks
     of one complexity the one with more of it is likely the better one. ``admits`` says which
     networks a narrow round is about (all, if None): what a strategy should choose from.
+    ``about`` says in a few sentences what the networks are, for a model.
     """
 
     network_space: Space
@@ -111,6 +112,7 @@ class Problem:
     features: Features | None = None
     promise: Callable[[Sequence[Point]], Floats] | None = None
     admits: Callable[[Indices], Mask] | None = None
+    about: str = ""
 
     @property
     def cost_objectives(self) -> tuple[str, ...]:

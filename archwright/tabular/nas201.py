@@ -38,6 +38,15 @@ PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 """From the input to the output, as positions among the edges."""
 CELLS, CHANNELS, SIDE, CLASSES = 5, (16, 32, 64), 32, 10
 
+ABOUT = (
+    "Networks classify CIFAR-10 (images of 32 x 32 pixels, 10 classes): a stem, then three "
+    "stages of five equal cells with 16, 32 and 64 channels, residual reductions between them, "
+    "pooling, a classifier. The cell is what is chosen. It has four nodes: 0 is its input, 3 its "
+    "output, and a node is the sum of its incoming edges. Each edge carries an operation: none "
+    "(there is no edge), skip_connect (identity), avg_pool_3x3, or a convolution with ReLU and "
+    "batch norm, nor_conv_1x1 or nor_conv_3x3. What lies on no path from node 0 to node 3 costs "
+    "and does nothing."
+)
 CLOCK_MHZ, BITS, BUFFERS = 200, 8, 3
 COSTS_COMPARED = ("latency_ms", "area_mm2")
 AT_ONCE = 256
@@ -49,7 +58,9 @@ def cell_space() -> Space:
     return Space(
         "nas201",
         tuple(
-            Choice(f"edge_{source}_{target}", OPERATIONS, f"from node {source} to node {target}")
+            Choice(
+                f"edge_{source}_{target}", OPERATIONS, f"operation from node {source} to {target}"
+            )
             for source, target in EDGES
         ),
     )
@@ -273,7 +284,10 @@ def nas201(
     )
     features = CellFeatures()
     score, bounded = Score(bounds), constraints or {}
-    problem = Problem(space, hardware, score, costing, bounded, features=features, promise=promise)
+    problem = Problem(
+        space, hardware, score, costing, bounded,
+        features=features, promise=promise, about=ABOUT,
+    )  # fmt: skip
     return TabularProblem(table.name, problem, measured)
 
 

@@ -1,0 +1,206 @@
+"""What a proposer's model is told, as short as it can be: tables of values, not sentences.
+
+The space and what each of its values costs stand in the fixed part of the prompt; the
+state of the search is the part that changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from archwright.agents.frontier import Frontier, FrontPoint, Pairings
+from archwright.agents.hybrid.levels import Levels, LevelState, thin
+from archwright.agents.problem import Problem
+from archwright.agents.strategies.common import balanced_hardware
+from archwright.agents.strategies.spread import draw_scaled
+from archwright.design import Design
+from archwright.errors import MeasurementFailed
+from archwright.evaluators.hardware import AnalyticalModel
+from archwright.front import Floats
+from archwright.memory.lessons import LONGEST_TEXT, plain_text
+from archwright.space import Choice, Indices, Point, Value
+
+SEED = 13
+COMPARED = 24
+"""Networks in which each value is tried to see what it costs."""
+FRONT_ROWS = 12
+LESSONS = 8
+LONGEST_REASON = 80
+SLOW_LAYERS = 2
+
+
+def problem_in_words(problem: Problem, pairings: Pairings, levels: Levels) -> str:
+    """The fixed part: what is searched, what each choice does and costs, the cost levels."""
+    aims = ", ".join(
+        f"{bound.metric} ({'more' if bound.maximise else 'less'} is better)"
+        for bound in problem.score.bounds
+    )
+    bounds = [f"{metric}: {_bound(c)}" for metric, c in problem.constraints.items()]
+    lines = [
+        *([problem.about] if problem.about else []),
+        f"Objectives: {aims}.",
+        *([f"Bounds that every design must keep: {'; '.join(bounds)}."] if bounds else []),
+        "Choices of a network, with what each value costs in "
+        f"{_priced(problem)} as a multiple of the first value's, all else equal:",
+        *_choices(problem.network_space.choices, _network_costs(problem, pairings)),
+    ]
+    if problem.hardware_space.size > 1:
+        lines += [
+            "Choices of the hardware. A measured network is paired with every hardware for "
+            "nothing, so what counts is the network:",
+            *_choices(problem.hardware_space.choices, None),
+        ]
+    lines += ["Cost levels of networks:", *map(levels.in_words, range(len(levels.names)))]
+    return "\n".join(lines)
+
+
+def _bound(constraint: object) -> str:
+    low, high = getattr(constraint, "at_least", None), getattr(constraint, "at_most", None)
+    sides = [f"at least {low:g}"] if low is not None else []
+    return " and ".join([*sides, *([f"at most {high:g}"] if high is not None else [])])
+
+
+def _choices(choices: Sequence[Choice], costs: Sequence[Floats] | None) -> Iterator[str]:
+    for c, choice in enumerate(choices):
+        values = [str(value) for value in choice.values]
+        if costs is not None:
+            times = costs[c]
+            values = [f"{v} ({x:.2g}x)" for v, x in zip(values, times, strict=True)]
+        unit = f" {choice.unit}" if choice.unit else ""
+        yield f"{choice.name} [{', '.join(values)}]{unit}: {choice.meaning}"
+
+
+def _priced(problem: Problem) -> str:
+    return "latency_ms" if "latency_ms" in problem.cost_objectives else "multiply-accumulates"
+
+
+def _network_costs(problem: Problem, pairings: Pairings) -> list[Floats] | None:
+    """For each choice, each value's cost over the first one's: the geometric mean over draws.
+
+    Latency is that on one hardware, which suits a network of the middle; None where nothing
+    is known of costs without an evaluation.
+    """
+    space, rng = problem.network_space, np.random.default_rng(SEED)
+    drawn = draw_scaled(space, rng, COMPARED)
+    hardware = _middle_hardware(problem, pairings, drawn)
+    found = []
+    for c, choice in enumerate(space.choices):
+        rows = np.repeat(drawn, len(choice.values), axis=0)
+        rows[:, c] = np.tile(np.arange(len(choice.values)), len(drawn))
+        if hardware is None:
+            logs = pairings.catalogue.complexity(rows) * np.log(10)
+        else:
+            costs = problem.costing.zip(rows, np.repeat(hardware[None], len(rows), axis=0))
+            logs = np.log(costs["latency_ms"])
+        table = logs.reshape(len(drawn), len(choice.values))
+        with np.errstate(invalid="ignore"):
+            table = table - table[:, :1]
+        known = np.isfinite(table).all(axis=1)
+        found.append(np.exp(table[known].mean(axis=0)) if known.any() else np.ones(table.shape[1]))
+    return found if any((times != 1.0).any() for times in found) else None
+
+
+def _middle_hardware(problem: Problem, pairings: Pairings, drawn: Indices) -> Indices | None:
+    if _priced(problem) != "latency_ms":
+        return None
+    for row in (drawn[len(drawn) // 2], *drawn):
+        pairing = pairings.of(row)
+        if len(pairing):
+            return balanced_hardware(problem, pairing)
+    return None
+
+
+def front_in_words(problem: Problem, frontier: Frontier) -> Iterator[str]:
+    """The front as a table, best accuracy first, thinned; one row a network and hardware."""
+    points = _thinned(frontier.points(), FRONT_ROWS)
+    if not points:
+        yield "none yet"
+        return
+    metrics = problem.score.metrics
+    yield f"{', '.join(metrics)} | {_heading(problem)}"
+    for point in points:
+        known = {**point.costs, **point.evaluated.measured}
+        numbers = ", ".join(f"{known[metric]:.3g}" for metric in metrics)
+        network = problem.network_space.decode(point.evaluated.row[None])[0]
+        hardware = problem.hardware_space.decode(point.hardware[None])[0]
+        yield f"{numbers} | {_row(problem, network, hardware)}"
+
+
+def designs_in_words(problem: Problem, designs: Sequence[Design]) -> Iterator[str]:
+    """The optimiser's candidates as a table: what it expects each to add, and why."""
+    yield f"number, expected gain | {_heading(problem)} | why"
+    for number, design in enumerate(designs):
+        gain = design.origin.expected_gain
+        expected = "?" if gain is None else f"{gain:.2g}"
+        why = plain_text(design.origin.reason, LONGEST_REASON)
+        yield f"{number}, {expected} | {_row(problem, design.network, design.hardware)} | {why}"
+
+
+def levels_in_words(levels: Levels, states: Sequence[LevelState]) -> Iterator[str]:
+    """How each cost level stands, and which are thin."""
+    sparse = set(thin(list(states)))
+    for level, state in enumerate(states):
+        best = "" if state.best is None else f", best accuracy {state.best:.3f}"
+        here = " <- thin" if level in sparse else ""
+        yield f"{levels.names[level]}: {state.measured} measured{best}{here}"
+
+
+def bottlenecks_in_words(problem: Problem, frontier: Frontier) -> Iterator[str]:
+    """The slowest layers of the front's most accurate, middle and cheapest design."""
+    for point in _thinned(frontier.points(), 3):
+        workload = problem.costing.workloads(point.evaluated.row[None])[0]
+        try:
+            layers = AnalyticalModel().per_layer(workload, _parameters(problem, point.hardware))
+        except MeasurementFailed:
+            continue
+        total = sum(layer.latency_us for layer in layers)
+        slowest = sorted(layers, key=lambda layer: -layer.latency_us)[:SLOW_LAYERS]
+        said = ", ".join(
+            f"{layer.name} {layer.latency_us / total:.0%} bound by {layer.bound}"
+            for layer in slowest
+        )
+        measured = ", ".join(f"{m} {v:.3g}" for m, v in point.evaluated.measured.items())
+        yield f"design with {measured}: {said}"
+
+
+def _parameters(problem: Problem, hardware: Indices) -> Point:
+    """A hardware as the analytical model takes it."""
+    columns = problem.hardware_space.columns(hardware[None])
+    if problem.costing.parameters_of is not None:
+        columns = dict(problem.costing.parameters_of(columns))
+    return {name: np.asarray(values)[0].item() for name, values in columns.items()}
+
+
+def quoted(texts: Sequence[str]) -> list[str]:
+    """Notes, each on one line between quotation marks that it cannot close."""
+    short = [plain_text(text, LONGEST_TEXT) for text in texts[:LESSONS]]
+    return [json.dumps(text, ensure_ascii=False) for text in short]
+
+
+def _heading(problem: Problem) -> str:
+    hardware = problem.hardware_space.names if problem.hardware_space.size > 1 else ()
+    names = " ".join(problem.network_space.names)
+    return f"{names} | {' '.join(hardware)}" if hardware else names
+
+
+def _row(problem: Problem, network: Point, hardware: Point) -> str:
+    """The values of a design in the order of the heading."""
+    first = _values(network, problem.network_space.names)
+    if problem.hardware_space.size == 1:
+        return first
+    return f"{first} | {_values(hardware, problem.hardware_space.names)}"
+
+
+def _values(point: Point, names: Sequence[str]) -> str:
+    values: list[Value] = [point.get(name, "?") for name in names]
+    return " ".join(map(str, values))
+
+
+def _thinned(items: Sequence[FrontPoint], most: int) -> list[FrontPoint]:
+    """At most ``most`` of ``items``, evenly spaced."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(k)] for k in np.linspace(0, len(items) - 1, most)]
