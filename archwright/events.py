@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,12 @@ class EventLog:
                     file.write(json.dumps(row) + "\n")
                 self._known.add(event.name)
         self._listener(event)
+
+    def note(self, step: int, role: str, mind: str, decision: str, reason: str) -> None:
+        """Record what a role decided, and why; the same word of a step once."""
+        label = f"{role}/{decision}/{zlib.crc32(reason.encode()):08x}"
+        data = {"role": role, "mind": mind, "decision": decision, "reason": reason}
+        self.record(Event("decision", step, label, data))
 
     def rows(self) -> list[dict[str, Any]]:
         """Everything recorded so far, as plain rows."""

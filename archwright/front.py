@@ -38,16 +38,17 @@ class Bound:
             scaled = np.log10(values) if self.log else values
         span = max(high - low, 1e-12)
         loss = (scaled - low) / span
-        return 1.0 - loss if self._rises else loss
+        return 1.0 - loss if self.rises else loss
 
     def value(self, loss: float) -> float:
         """The value that has this loss."""
         low, high = (np.log10(self.low), np.log10(self.high)) if self.log else (self.low, self.high)
-        scaled = low + (1.0 - loss if self._rises else loss) * max(high - low, 1e-12)
+        scaled = low + (1.0 - loss if self.rises else loss) * max(high - low, 1e-12)
         return float(10.0**scaled if self.log else scaled)
 
     @property
-    def _rises(self) -> bool:
+    def rises(self) -> bool:
+        """Whether more is better."""
         return METRICS[self.metric].maximise if self.maximise is None else self.maximise
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,8 +22,9 @@ from archwright.agents.model.port import ModelPort
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
+from archwright.agents.trust import ArchiveTrust
 from archwright.brief import Brief
-from archwright.events import Event, EventLog
+from archwright.events import EventLog
 from archwright.memory.archive import Archive
 from archwright.memory.recall import DesignMemory
 from archwright.memory.registry import Registry
@@ -52,14 +52,12 @@ def assemble(
     limits = Limits(brief.budget.tokens, brief.budget.dollars, spent)
     ports = {name: ModelPort(settings.profile(name), limits) for name in set(brief.models.values())}
 
-    def note(step: int, role: str, mind: str, decision: str, reason: str) -> None:
-        label = f"{role}/{decision}/{zlib.crc32(reason.encode()):08x}"
-        data = {"role": role, "mind": mind, "decision": decision, "reason": reason}
-        events.record(Event("decision", step, label, data))
+    note = events.note
 
     def port(role: Any) -> ModelPort | None:
         return ports[brief.models[role]] if role in brief.models else None
 
+    trust = ArchiveTrust(archive, run)
     planner: Planner = RuleBasedPlanner()
     proposer_rules = RuleBasedProposer(problem, pairings, brief.seed, note)
     proposer: Proposer = proposer_rules
@@ -68,12 +66,12 @@ def assemble(
     evaluator_rules = RuleBasedEvaluator(problem)
     evaluator: EvaluatorMind = evaluator_rules
     if found := port("planner"):
-        planner = ModelPlanner(found, note)
+        planner = ModelPlanner(found, note, trust)
     if found := port("proposer"):
         notebook = ArchiveNotebook(archive, run)
         proposer = ModelProposer(proposer_rules, problem, pairings, found, note, notebook)
     if found := port("critic"):
-        critic = ModelCritic(critic_rules, found, note)
+        critic = ModelCritic(critic_rules, problem, found, note, trust)
     if found := port("evaluator"):
         evaluator = ModelEvaluator(evaluator_rules, found, note)
 

@@ -108,7 +108,15 @@ class Costing:
 
     def why_not(self, network: Indices, hardware: Point) -> str | None:
         """Why ``hardware`` cannot run one network, shape (choices,); None if it can."""
-        return self._model.infeasible(self.workloads(network[None, :])[0], hardware)
+        workload = self.workloads(network[None, :])[0]
+        return self._model.infeasible(workload, self.parameters(hardware))
+
+    def parameters(self, hardware: Point) -> Point:
+        """A hardware as the analytical model takes it."""
+        if self.parameters_of is None:
+            return hardware
+        columns = self.parameters_of({name: np.array([v]) for name, v in hardware.items()})
+        return {name: np.asarray(values)[0].item() for name, values in columns.items()}
 
     def _evaluate(
         self,

@@ -1,24 +1,27 @@
 """The critic: rejects or repairs designs before anything is paid for, and writes lessons.
 
-Hard rejection is rule-based. A model's critic may put designs back to a later round
-(defer) or change their order, never more than half of a batch.
+Hard rejection is rule-based. A model's critic holds the arguments for designs against what
+was measured; it may put designs back to a later round (defer) or, once a step, send them
+back for better ones, never more than half of a batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel, Field
 
 from archwright.agents.frontier import Frontier, Pairing, Pairings
+from archwright.agents.hybrid.words import designs_in_words, front_in_words
 from archwright.agents.lessons import Finding, findings
-from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
+from archwright.agents.minds import Minded, Note, Position, Sentence
 from archwright.agents.model.port import ModelPort
 from archwright.agents.problem import History, Problem, fits
 from archwright.agents.strategies.common import balanced_hardware
+from archwright.agents.trust import PlainTrust, Trust
 from archwright.design import Design
 from archwright.front import non_dominated
 from archwright.memory.records import Review, Verdict
@@ -26,15 +29,21 @@ from archwright.space import Indices
 
 ALREADY_TRIED = "network already tried"
 TWICE = "network twice in one batch"
+DOUBTS = {"defer": (Verdict.DEFER, "deferred"), "send_back": (Verdict.REVISE, "sent back")}
+"""What a model's doubt becomes, and how the review says so."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the critic may know: earlier steps, the front so far, and this step's own batch."""
+    """What the critic may know: earlier steps, the front so far, and this step's own batch.
+
+    ``attempt`` counts the step's batches, from 0.
+    """
 
     step: int
     history: History
     frontier: Frontier
+    attempt: int = 0
 
 
 class Critic(Protocol):
@@ -127,55 +136,90 @@ class RuleBasedCritic:
         return bool(non_dominated(together)[len(frontier.losses) :].any())
 
 
-class Postponement(BaseModel):
-    """One design to put back, by its position in the batch, and why."""
+class Doubt(BaseModel):
+    """A design of the batch that should not be measured now, and why."""
 
     position: Position
+    action: Literal["defer", "send_back"]
     reason: Sentence
 
 
 class CriticAnswer(BaseModel):
-    """Designs to defer to a later round; an empty list keeps them all."""
+    """The designs to defer or to send back; an empty list keeps the batch."""
 
-    defer: list[Postponement] = Field(max_length=32)
+    doubts: list[Doubt] = Field(max_length=32)
 
 
 class ModelCritic(Minded):
-    """Rules first; then a model may defer up to half of what they accepted."""
+    """Rules first; then a model may doubt up to half of what they accepted."""
 
     role = "critic"
     instructions = (
         "You review a batch of neural network and accelerator designs before their accuracy "
-        "is measured, which costs a budget. Defer a design only where another of the batch or "
-        "of the front will teach the same thing, at most half of the batch. You cannot reject."
+        "is measured, which costs a budget. Hold each design's reason against what was measured "
+        "of networks like it. Defer a design where another of the batch or a measured one will "
+        "teach the same. Send it back where the measurements speak against its reason: the "
+        "proposer then looks for a better one. Doubt half of the batch at most; you cannot "
+        "reject. State no metric that is not in the data."
     )
 
-    def __init__(self, rules: RuleBasedCritic, port: ModelPort, note: Note) -> None:
+    def __init__(
+        self,
+        rules: RuleBasedCritic,
+        problem: Problem,
+        port: ModelPort,
+        note: Note,
+        trust: Trust | None = None,
+    ) -> None:
         super().__init__(port, note)
-        self._rules = rules
+        self._rules, self._problem, self._trust = rules, problem, trust or PlainTrust()
 
     def review(self, designs: Sequence[Design], situation: Situation) -> list[Review]:
-        """The rules' verdicts, with deferrals by the model among the accepted."""
+        """The rules' verdicts, with the model's doubts among the accepted.
+
+        It is not asked about a step's later batches: what was sent back comes back once, and
+        what the user edited stands.
+        """
         reviews = self._rules.review(designs, situation)
         standing = [r.index for r in reviews if r.verdict is not Verdict.REJECT]
-        if len(standing) < 2:
+        step = situation.step
+        if len(standing) < 2 or situation.attempt > 0 or self._trust.rests(self.role, step):
             return reviews
-        lines = [f"{p}: {in_words(designs[i])}" for p, i in enumerate(standing)]
-        front = [_front_in_words(situation)]
-        answer = self.ask(situation.step, "\n".join([*front, "the batch:", *lines]), CriticAnswer)
-        wanted = {p.position: p.reason for p in (answer.defer if answer else [])}
-        known = [position for position in wanted if position < len(standing)]
-        for position in known[: len(standing) // 2]:
-            index = standing[position]
-            reason = f"deferred by {self.mind}: {wanted[position]}"
-            reviews[index] = Review(index, Verdict.DEFER, reason)
+        batch = [designs[i] for i in standing]
+        answer = self.ask(step, self._context(batch, situation), CriticAnswer)
+        if answer is None:
+            return reviews
+        doubts = {doubt.position: doubt for doubt in answer.doubts}
+        known = [position for position in doubts if position < len(standing)]
+        most = len(standing) // 2
+        # Who doubts everything tells nothing apart.
+        self._trust.heard(self.role, step, overruled=len(known) > most)
+        for position in known[:most]:
+            index, doubt = standing[position], doubts[position]
+            verdict, done = DOUBTS[doubt.action]
+            reviews[index] = Review(index, verdict, f"{done} by {self.mind}: {doubt.reason}")
         return reviews
 
     def lessons(self, history: History) -> list[Finding]:
         """The rules' lessons: they rest on measurements, not on words."""
         return self._rules.lessons(history)
 
-
-def _front_in_words(situation: Situation) -> str:
-    accuracies = sorted({point.evaluated.accuracy for point in situation.frontier.points()})
-    return f"accuracies on the front so far: {[round(a, 3) for a in accuracies]}"
+    def _context(self, batch: Sequence[Design], situation: Situation) -> str:
+        problem, evaluated = self._problem, situation.history.evaluated
+        lines = [
+            "Measured designs on the front:",
+            *front_in_words(problem, situation.frontier),
+            "The batch:",
+            *designs_in_words(problem, batch),
+        ]
+        if evaluated:
+            rows = np.stack([e.row for e in evaluated])
+            lines.append("Of each, the measured network that is most like it:")
+            for position, row in enumerate(
+                problem.network_space.encode([design.network for design in batch])
+            ):
+                differences = (rows != row).sum(axis=1)
+                nearest = int(np.argmin(differences))
+                known = ", ".join(f"{m} {v:.3f}" for m, v in evaluated[nearest].measured.items())
+                lines.append(f"{position}: {known}, {differences[nearest]} choices differ")
+        return "\n".join(lines)

@@ -211,6 +211,11 @@ class Nodes:
             recalled=team.recollection.designs if state["phase"] == OPENING.name else (),
             past=team.recollection.past,
             lessons=team.lessons(step),
+            sent_back=tuple(
+                pair
+                for earlier in range(attempt)
+                for pair in sent_back(self._attempt(step, earlier))
+            ),
         )
         if team.brief.approval:
             before = (team.archive, team.run, step, attempt)
@@ -227,7 +232,11 @@ class Nodes:
         batch = self._reviewed(step, attempt)
         accepted = [*state["accepted"], *(design.key for design in standing(batch))]
         self._tell("reviewed", step, label=str(attempt), rejected=self._rejected())
-        return {"accepted": accepted, "attempt": attempt + 1}
+        return {
+            "accepted": accepted,
+            "attempt": attempt + 1,
+            "sent_back": len(sent_back(batch)),
+        }
 
     def approval(self, state: State) -> dict[str, Any]:
         """Wait for the user's word on what the critic accepted, where the brief asks for it.
@@ -332,7 +341,7 @@ class Nodes:
         if any(proposal.review is None for proposal in batch):
             history = team.history(step)
             known = self._with_attempts(history, step, attempt, replaced)
-            situation = Situation(step, known, team.frontier(history))
+            situation = Situation(step, known, team.frontier(history), attempt)
             reviews = team.critic.review([p.design for p in batch], situation)
             team.archive.review(team.run, step, attempt, reviews)
             batch = self._attempt(step, attempt)
@@ -386,6 +395,15 @@ class Nodes:
         self._team.events.record(Event(kind, step, label, data))
 
 
+def sent_back(batch: list[Proposal]) -> list[tuple[Design, str]]:
+    """The designs of a batch for which the critic wants better ones, and why."""
+    return [
+        (proposal.design, proposal.review.reason)
+        for proposal in batch
+        if proposal.review is not None and proposal.review.verdict is Verdict.REVISE
+    ]
+
+
 def _best_in_words(frontier: Frontier) -> str:
     points = frontier.points()
     if not points:
@@ -409,7 +427,8 @@ def build_graph(team: Team) -> Any:
     def after_approval(state: State) -> str:
         accepted, wanted = len(state["accepted"]), state["wanted"]
         poor = accepted < wanted if team.brief.approval else accepted * 2 < wanted
-        return "proposer" if poor and state["attempt"] < ATTEMPTS else "evaluator"
+        revised = poor or state.get("sent_back", 0) > 0
+        return "proposer" if revised and state["attempt"] < ATTEMPTS else "evaluator"
 
     graph = StateGraph(State)
     graph.add_node("planner", accounted(nodes.planner))

@@ -16,7 +16,8 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
-from archwright.agents.minds import Minded, Sentence
+from archwright.agents.minds import Minded, Note, Sentence
+from archwright.agents.model.port import ModelPort
 from archwright.agents.phases import (
     EXPLORE,
     OPENING,
@@ -27,12 +28,17 @@ from archwright.agents.phases import (
     narrow_focus,
     phases_of,
 )
+from archwright.agents.trust import PlainTrust, Trust
 from archwright.brief import Brief
 
 LARGEST_ROUND = 16
 STALL_ROUNDS = 3
 STALL_GAIN = 0.002
 """A search stalls when three rounds together raise the hypervolume by less than this share."""
+LAST_ROUNDS = 8
+"""As many a model is told of."""
+STRAYS = 1
+"""After so many rounds in another phase than the rules', a model's round keeps to theirs."""
 WIDEN_ROUNDS = 2
 """Rounds of another strategy: enough to find a new corner, at most a sixth of a run."""
 WORTH_A_ROUND = STALL_GAIN / STALL_ROUNDS
@@ -111,7 +117,7 @@ class RuleBasedPlanner:
         if stop is not None:
             return stop
         phases = phases_of(brief)
-        left = brief.budget.evaluations - progress.evaluations
+        left = _left(brief, progress)
         opening = opening_size(brief.budget.evaluations)
         if not progress.phase:
             return ChangePhase(phases_of(brief)[OPENING.name], min(opening, left), OPENING.meaning)
@@ -209,7 +215,7 @@ def _last_round(progress: Progress) -> str:
 class PlannerAnswer(BaseModel):
     """The phase and the size of the next round, with the reason in one sentence."""
 
-    phase: Literal["explore", "refine", "widen"]
+    phase: Literal["explore", "refine", "widen", "stop"]
     designs: int = Field(ge=1, le=LARGEST_ROUND)
     reason: Sentence
 
@@ -222,27 +228,35 @@ class ModelPlanner(Minded):
         "You plan the next round of a search for neural networks and accelerators. "
         "Choose its phase: 'explore' credits uncertain networks with what they may reach, "
         "'refine' improves what is known to be good, 'widen' looks over the whole space with "
-        "another strategy. Choose how many designs the round "
-        "evaluates: small rounds learn more often, large rounds run faster. Say why in one "
-        "sentence."
+        "another strategy, 'stop' asks to end the search, which only happens where the rules "
+        "agree. Choose how many designs the round evaluates: small rounds learn more often, "
+        "large rounds run faster. Say why in one sentence."
     )
+
+    def __init__(self, port: ModelPort, note: Note, trust: Trust | None = None) -> None:
+        super().__init__(port, note)
+        self._trust = trust or PlainTrust()
 
     def next(self, brief: Brief, progress: Progress) -> Plan:
         """The model's plan where the rules leave a choice, else the rules'."""
         plan = RuleBasedPlanner().next(brief, progress)
+        step = progress.step
         if isinstance(plan, Stop) or not _free_to_choose(plan, progress):
             return plan
-        context = (
-            f"round {progress.step}, phase {progress.phase} for {progress.rounds_in_phase} rounds\n"
-            f"evaluations {progress.evaluations} of {brief.budget.evaluations}\n"
-            f"hypervolume by round: {[round(h, 4) for h in progress.hypervolumes[-8:]]}\n"
-            f"{_last_round(progress)}\n"
-            f"the rule-based planner would: {plan}"
-        )
-        answer = self.ask(progress.step, context, PlannerAnswer)
+        if self._trust.rests(self.role, step):
+            return plan
+        answer = self.ask(step, _in_words(brief, progress, plan), PlannerAnswer)
         if answer is None:
             return plan
-        designs = min(answer.designs, brief.budget.evaluations - progress.evaluations)
+        same = answer.phase == _phase_of(plan, progress)
+        strays = not same and any(self._trust.overruled(self.role, step, back=STRAYS))
+        overruled = answer.phase == "stop" or strays
+        self._trust.heard(self.role, step, overruled=not same)
+        if overruled:
+            decision = f"overruled: {answer.phase}"
+            self._note(step, self.role, "rules", decision, f"the rules go on; {answer.reason}")
+            return plan
+        designs = min(answer.designs, 2 * plan.designs, _left(brief, progress))
         if answer.phase == progress.phase:
             return Continue(designs, answer.reason, self.mind)
         phase = phases_of(brief)[answer.phase]
@@ -251,6 +265,30 @@ class ModelPlanner(Minded):
         if isinstance(plan, ChangePhase) and plan.phase == phase:
             focus = plan.focus
         return ChangePhase(phase, designs, answer.reason, self.mind, focus)
+
+
+def _phase_of(plan: Continue | ChangePhase, progress: Progress) -> str:
+    return plan.phase.name if isinstance(plan, ChangePhase) else progress.phase
+
+
+def _left(brief: Brief, progress: Progress) -> int:
+    return brief.budget.evaluations - progress.evaluations
+
+
+def _in_words(brief: Brief, progress: Progress, plan: Continue | ChangePhase) -> str:
+    """What a planner's model is told: the budget, the last rounds, and what the rules would do."""
+    gains = progress.expected_gains[-LAST_ROUNDS:]
+    rules = "go on with" if isinstance(plan, Continue) else "change to"
+    return "\n".join(
+        [
+            f"Round {progress.step}, phase {progress.phase} for {progress.rounds_in_phase} rounds.",
+            f"Evaluations: {progress.evaluations} of {brief.budget.evaluations}.",
+            f"Hypervolume by round: {[round(h, 4) for h in progress.hypervolumes[-LAST_ROUNDS:]]}",
+            f"Gain that was expected: {[None if g is None else round(g, 4) for g in gains]}",
+            f"The rules would {rules} phase {_phase_of(plan, progress)} with {plan.designs} "
+            f"designs: {plan.reason}.",
+        ]
+    )
 
 
 def _free_to_choose(plan: Plan, progress: Progress) -> bool:

@@ -9,7 +9,8 @@ class State(TypedDict):
     """What LangGraph keeps between nodes.
 
     ``focus`` is the plan's: in how many choices a network may differ from the front's, 0 for
-    the whole space. ``hypervolumes`` and ``expected_gains`` hold one value a round.
+    the whole space. ``sent_back`` counts designs of the last batch that the critic wants better
+    ones for. ``hypervolumes`` and ``expected_gains`` hold one value a round.
     """
 
     step: int
@@ -19,6 +20,7 @@ class State(TypedDict):
     wanted: int
     attempt: int
     accepted: list[str]
+    sent_back: int
     empty_rounds: int
     hypervolumes: list[float]
     expected_gains: list[float | None]
@@ -38,6 +40,7 @@ def first_state() -> State:
         wanted=0,
         attempt=0,
         accepted=[],
+        sent_back=0,
         empty_rounds=0,
         hypervolumes=[],
         expected_gains=[],

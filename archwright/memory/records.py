@@ -27,12 +27,13 @@ class Role(StrEnum):
 
 
 class Verdict(StrEnum):
-    """The critic's word on a proposal."""
+    """The critic's word on a proposal. Who revises proposes something better in its place."""
 
     ACCEPT = "accept"
     REPAIR = "repair"
     REJECT = "reject"
     DEFER = "defer"
+    REVISE = "revise"
 
 
 @dataclass(frozen=True)

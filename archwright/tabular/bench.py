@@ -147,6 +147,7 @@ def search(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     tabular, pairings = arena.view(entrant)
+    ask = entrant.begin(tabular.problem, pairings, seed)
     outcomes: list[Evaluated | None] = []
     tried: frozenset[str] = frozenset()
     seconds, step = 0.0, 0
@@ -155,9 +156,7 @@ def search(
             wanted = min(terms.batch, terms.evaluations - len(outcomes))
             known = tuple(outcome for outcome in outcomes if outcome is not None)
             began = time.perf_counter()
-            strategy = entrant.make(tabular.problem, pairings, (seed, step, 0))
-            strategy.tell(History(known, tried))
-            proposed = strategy.ask(wanted)[:wanted]
+            proposed = ask(step, wanted, History(known, tried))[: terms.evaluations - len(outcomes)]
             seconds += time.perf_counter() - began
             rows = np.array([p.network for p in proposed], dtype=np.int64)
             fresh, keys = _fresh(tabular, rows, tried)

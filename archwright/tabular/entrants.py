@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from archwright.agents.frontier import Pairings
-from archwright.agents.problem import Problem
+from archwright.agents.model.port import ModelPort
+from archwright.agents.problem import History, Problem, Suggestion
 from archwright.agents.strategies import STRATEGIES, Strategy, make_strategy
 from archwright.errors import UserError, shown
 
@@ -14,6 +16,8 @@ ALWAYS_COSTED = ("surrogate", "spread", "hybrid")
 """Strategies that are made of free costing: for them NAME and NAME+costing are the same."""
 WITH_POPULATION = ("nsga2",)
 LARGEST_POPULATION = 10_000
+Ask = Callable[[int, int, History], list[Suggestion]]
+"""The proposals of a step: how many are wanted, after what was revealed before."""
 
 
 @dataclass(frozen=True)
@@ -22,20 +26,35 @@ class Entrant:
 
     ``costed``: an evaluated network is paired with all hardware. Else the strategy sees a
     black box, in which an evaluation reveals one design. ``population`` is None for the
-    strategy's own.
+    strategy's own. ``model``, where the hybrid has one, gives a port for each search.
     """
 
     label: str
     strategy: str
     costed: bool
     population: int | None = None
+    model: Callable[[], ModelPort] | None = None
 
     def prepare(self, pairings: Pairings) -> None:
         """Compute what the strategy knows of all networks: once, and in no strategy's time."""
         if self.strategy in ALWAYS_COSTED:
             pairings.catalogue.prepare()
 
-    def make(self, problem: Problem, pairings: Pairings, seed: tuple[int, ...]) -> Strategy:
+    def begin(self, problem: Problem, pairings: Pairings, seed: int) -> Ask:
+        """A search with one seed: what proposes each of its batches."""
+        if self.model is not None:
+            from archwright.tabular.advised import AdvisedSearch
+
+            return AdvisedSearch(problem, pairings, seed, self.model()).ask
+
+        def ask(step: int, designs: int, history: History) -> list[Suggestion]:
+            strategy = self._make(problem, pairings, (seed, step, 0))
+            strategy.tell(history)
+            return strategy.ask(designs)[:designs]
+
+        return ask
+
+    def _make(self, problem: Problem, pairings: Pairings, seed: tuple[int, ...]) -> Strategy:
         """The strategy, as for one step of a run."""
         if self.population is None:
             return make_strategy(self.strategy, problem, pairings, seed)

@@ -22,7 +22,7 @@ from archwright.design import Design, Origin
 from archwright.errors import SpaceError
 from archwright.space import Choice, Indices, Space, Value
 
-LARGEST_OPENING = 10
+LARGEST_OPENING = 8
 """Designs of an opening that are the model's at most: what a worthless one can cost."""
 MOST_PROPOSALS = 16
 LONGEST_VALUE = 40

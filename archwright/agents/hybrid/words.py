@@ -35,7 +35,7 @@ SLOW_LAYERS = 2
 def problem_in_words(problem: Problem, pairings: Pairings, levels: Levels) -> str:
     """The fixed part: what is searched, what each choice does and costs, the cost levels."""
     aims = ", ".join(
-        f"{bound.metric} ({'more' if bound.maximise else 'less'} is better)"
+        f"{bound.metric} ({'more' if bound.rises else 'less'} is better)"
         for bound in problem.score.bounds
     )
     bounds = [f"{metric}: {_bound(c)}" for metric, c in problem.constraints.items()]
@@ -152,8 +152,9 @@ def bottlenecks_in_words(problem: Problem, frontier: Frontier) -> Iterator[str]:
     """The slowest layers of the front's most accurate, middle and cheapest design."""
     for point in _thinned(frontier.points(), 3):
         workload = problem.costing.workloads(point.evaluated.row[None])[0]
+        hardware = problem.hardware_space.decode(point.hardware[None])[0]
         try:
-            layers = AnalyticalModel().per_layer(workload, _parameters(problem, point.hardware))
+            layers = AnalyticalModel().per_layer(workload, problem.costing.parameters(hardware))
         except MeasurementFailed:
             continue
         total = sum(layer.latency_us for layer in layers)
@@ -164,14 +165,6 @@ def bottlenecks_in_words(problem: Problem, frontier: Frontier) -> Iterator[str]:
         )
         measured = ", ".join(f"{m} {v:.3g}" for m, v in point.evaluated.measured.items())
         yield f"design with {measured}: {said}"
-
-
-def _parameters(problem: Problem, hardware: Indices) -> Point:
-    """A hardware as the analytical model takes it."""
-    columns = problem.hardware_space.columns(hardware[None])
-    if problem.costing.parameters_of is not None:
-        columns = dict(problem.costing.parameters_of(columns))
-    return {name: np.asarray(values)[0].item() for name, values in columns.items()}
 
 
 def quoted(texts: Sequence[str]) -> list[str]:

@@ -40,6 +40,9 @@ from archwright.front import Floats
 from archwright.space import Indices
 
 FEWEST_TO_LEARN_FROM = 4
+"""Of networks that are better than the worst that counts."""
+LONGEST_OPENING = 32
+"""Evaluations after which whatever there is has to do."""
 PANEL = 192
 """Hardware that candidates are paired with while they are compared, in large spaces."""
 CANDIDATES = 768
@@ -83,10 +86,19 @@ class Surrogate(StartedAnew):
         # On one thread sums are added up in one order, whatever the machine's cores; the
         # matrices are too small to gain from more.
         with threadpool_limits(1, user_api="blas"):
-            if len(self._history.evaluated) < FEWEST_TO_LEARN_FROM:
+            if self._opens():
                 return self._opening(n)
             proposals = self._best(n)
         return proposals + self._following(RandomSearch, n - len(proposals), proposals)
+
+    def _opens(self) -> bool:
+        """Whether too little is known to learn from: of networks at the worst, nothing is."""
+        evaluated, learned = self._history.evaluated, self._problem.learned_objectives
+        if len(evaluated) < FEWEST_TO_LEARN_FROM or not learned:
+            return len(evaluated) < FEWEST_TO_LEARN_FROM
+        values = np.array([network.measured[learned[0]] for network in evaluated])
+        better = bound_of(self._problem, learned[0]).normalise(values) < 1.0
+        return len(evaluated) < LONGEST_OPENING and better.sum() < FEWEST_TO_LEARN_FROM
 
     def _opening(self, n: int) -> list[Suggestion]:
         """Where past runs expect the front, and spread over complexity."""
