@@ -11,15 +11,12 @@ To add one: copy ``spread.py``, name it in :data:`STRATEGIES`, and pass
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from archwright.agents.frontier import Pairings
 from archwright.agents.problem import History, PastNetworks, Problem, Suggestion
-
-if TYPE_CHECKING:
-    from archwright.agents.strategies.hybrid import Advisor
 
 
 class Strategy(Protocol):
@@ -54,14 +51,12 @@ def make_strategy(
     exploration: float = 1.0,
     *,
     past: Sequence[PastNetworks] = (),
-    advisor: Advisor | None = None,
     population: int = 20,
 ) -> Strategy:
     """The strategy called ``name``; all its randomness comes from ``seed``.
 
     ``exploration`` and ``past`` (what other runs measured) are the surrogate's and the
-    hybrid's, ``advisor`` the hybrid's; ``population`` is NSGA-II's: how many of the evaluated
-    networks have children.
+    hybrid's; ``population`` is NSGA-II's: how many of the evaluated networks have children.
     """
     rng = np.random.default_rng(seed)
     if name == "random":
@@ -79,9 +74,7 @@ def make_strategy(
     if name == "hybrid":
         from archwright.agents.strategies.hybrid import Hybrid
 
-        hybrid = Hybrid(problem, pairings, rng, exploration, past)
-        hybrid.advisor = advisor
-        return hybrid
+        return Hybrid(problem, pairings, rng, exploration, past)
     if name == "evolution":
         from archwright.agents.strategies.evolution import RegularisedEvolution
 
