@@ -48,13 +48,13 @@ class Entrant:
             return AdvisedSearch(problem, pairings, seed, self.model()).ask
 
         def ask(step: int, designs: int, history: History) -> list[Suggestion]:
-            strategy = self._make(problem, pairings, (seed, step, 0))
+            strategy = self.make(problem, pairings, (seed, step, 0))
             strategy.tell(history)
             return strategy.ask(designs)[:designs]
 
         return ask
 
-    def _make(self, problem: Problem, pairings: Pairings, seed: tuple[int, ...]) -> Strategy:
+    def make(self, problem: Problem, pairings: Pairings, seed: tuple[int, ...]) -> Strategy:
         """The strategy, as for one step of a run."""
         if self.population is None:
             return make_strategy(self.strategy, problem, pairings, seed)
