@@ -290,8 +290,8 @@ def _several(design: type[BaseModel], most: int) -> Any:
     def first(given: object) -> object:
         return given[:most] if isinstance(given, list) else given
 
-    one = Annotated[design, WrapValidator(or_why)]
-    return Annotated[list[one], Field(max_length=most), BeforeValidator(first)]  # type: ignore[valid-type]
+    one: Any = Annotated[design, WrapValidator(or_why)]  # type: ignore[valid-type]
+    return Annotated[list[one], Field(max_length=most), BeforeValidator(first)]
 
 
 def _as_text(given: object) -> object:
