@@ -290,7 +290,7 @@ def _several(design: type[BaseModel], most: int) -> Any:
     def first(given: object) -> object:
         return given[:most] if isinstance(given, list) else given
 
-    one: Any = Annotated[design, WrapValidator(or_why)]  # type: ignore[valid-type]
+    one: Any = Annotated[design, WrapValidator(or_why)]
     return Annotated[list[one], Field(max_length=most), BeforeValidator(first)]
 
 
