@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from archwright.agents.frontier import Frontier, Pairings
-from archwright.agents.hybrid.answers import LARGEST_OPENING
 from archwright.agents.hybrid.notebook import PlainNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.model.port import ModelPort
@@ -30,7 +29,6 @@ class Remark:
 class AdvisedSearch:
     """One search with one seed: proposes batch after batch as a run's proposer would.
 
-    The first batch is an opening of :data:`LARGEST_OPENING` designs, whatever is asked for.
     """
 
     def __init__(self, problem: Problem, pairings: Pairings, seed: int, port: ModelPort) -> None:
@@ -48,7 +46,7 @@ class AdvisedSearch:
             step=step,
             attempt=0,
             phase=phase,
-            designs=designs if step else max(designs, LARGEST_OPENING),
+            designs=designs if step else 2 * designs,
             history=history,
             frontier=frontier,
             proposed=len(history.tried),

@@ -90,6 +90,37 @@ def replacement(candidate: int, network: Mapping[str, Any]) -> dict[str, Any]:
     return {"candidate": candidate, "changes": changes, "rationale": "it is better"}
 
 
+class Sensible:
+    """A model that plays every role as it is meant, and knows no more than most.
+
+    Its opening is ``opening``; then it takes the optimiser's next candidates as they are,
+    plans what the rules would, and doubts nothing.
+    """
+
+    def __init__(self, opening: Mapping[str, Any]) -> None:
+        self._opening = opening
+
+    def __call__(self, request: Mapping[str, Any], number: int) -> object:
+        text = said(request)
+        if role_of(request) == "planner":
+            plan = re.search(r"phase (explore|refine|widen) with (\d+) designs", text)
+            assert plan is not None
+            return {"phase": plan[1], "designs": int(plan[2]), "reason": "the rules are right"}
+        if role_of(request) == "critic":
+            return {"doubts": []}
+        if opens(request):
+            return self._opening
+        last = re.search(r"0 to (\d+) are its batch", text)
+        assert last is not None
+        next_best = [int(last[1]) + k for k in (1, 2, 3)]
+        return {
+            "proposals": [
+                {"candidate": k, "changes": [], "rationale": "it is next in the order"}
+                for k in next_best
+            ]
+        }
+
+
 EDGES = ("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3")
 CUT_OFF = [
     dict(zip(EDGES, (a, b, c, "none", "none", "none"), strict=True))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from math import ceil
 
 from archwright.agents.frontier import Pairings
 from archwright.agents.hybrid import words
@@ -35,6 +36,9 @@ from archwright.agents.problem import Problem
 from archwright.agents.proposer import Request, RuleBasedProposer
 from archwright.design import Design
 
+OPENING_SHARE = 0.5
+"""Of an opening: the other half is the optimiser's own, from which the search goes on as it
+would without a model, so that a bad opening costs its own designs and no more."""
 MORE_CANDIDATES = 8
 """The optimiser's next best, beside its batch, that a model may choose or change."""
 TOKENS_PER_CHOICE = 12
@@ -86,7 +90,7 @@ class ModelProposer(Minded):
         """Recalled designs, then the model's over all cost levels, then the rules'."""
         rules = self._rules.propose(request)
         recalled = [design for design in rules if design.origin.recalled]
-        most = min(len(rules) - len(recalled), self._most_in_an_answer)
+        most = min(ceil(OPENING_SHARE * (len(rules) - len(recalled))), self._most_in_an_answer)
         if most <= 0:
             return rules
         taken = {design.network_key for design in recalled}
