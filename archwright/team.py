@@ -16,8 +16,10 @@ from archwright.agents.evaluator import (
 )
 from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
-from archwright.agents.model.limits import Limits, Spent
+from archwright.agents.model.ledger import Ledger, recorded, spent_before, spent_by_step
+from archwright.agents.model.limits import Spent, run_limits
 from archwright.agents.model.port import ModelPort
+from archwright.agents.model.prices import price_of, unknown_price
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import ModelProposer, Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
@@ -47,8 +49,17 @@ def assemble(
 ) -> Team:
     """The team of a run. Roles that the brief gives a model profile get a model's mind."""
     problem, pairings = bench.problem, bench.pairings
-    limits = Limits(brief.budget.tokens, brief.budget.dollars, spent)
-    ports = {name: ModelPort(settings.profile(name), limits) for name in set(brief.models.values())}
+    asks = recorded(events.rows())
+    limits = run_limits(brief.budget, spent_before(spent, asks), spent_by_step(asks))
+    ledger = Ledger(events)
+    ports = {
+        name: ModelPort(settings.profile(name), limits, ledger=ledger)
+        for name in sorted(set(brief.models.values()))
+    }
+    for profile in (asking.profile for asking in ports.values()):
+        if price_of(profile) is None:  # its asking is bounded by all but dollars
+            said = {"said": unknown_price(profile.model)}
+            events.record(Event("price", label=profile.model, data=said))
 
     def note(step: int, role: str, mind: str, decision: str, reason: str) -> None:
         label = f"{role}/{decision}/{zlib.crc32(reason.encode()):08x}"
