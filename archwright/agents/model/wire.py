@@ -102,8 +102,9 @@ class _Usage(BaseModel):
         """Tokens in that came from a cache, as far as that is told credibly."""
         details = self.prompt_tokens_details
         cached = details.get("cached_tokens") if isinstance(details, dict) else None
-        credible = isinstance(cached, int) and 0 <= cached <= self.prompt_tokens
-        return cached if credible else 0
+        if isinstance(cached, int) and 0 <= cached <= self.prompt_tokens:
+            return cached
+        return 0
 
 
 class _Body(BaseModel):

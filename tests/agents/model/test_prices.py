@@ -68,9 +68,7 @@ def test_the_settings_come_first_and_may_say_that_it_is_free():
     assert cost(free, 10**6, 10**6) == 0.0
 
 
-@given(
-    tokens_in=st.integers(0, 10**9), tokens_out=st.integers(0, 10**9), price=st.floats(0, 5_000)
-)
+@given(tokens_in=st.integers(0, 10**9), tokens_out=st.integers(0, 10**9), price=st.floats(0, 5_000))
 def test_a_cost_is_tokens_times_prices(tokens_in: int, tokens_out: int, price: float):
     known = price_of(profile(**{"in": price, "out": 2 * price}))
     expected = (tokens_in + 2 * tokens_out) * price / 1e6
