@@ -14,7 +14,8 @@ import numpy as np
 from archwright.agents.evaluator import AccuracyInstrument, Laboratory
 from archwright.agents.frontier import hypervolume_curve
 from archwright.agents.graph import Team
-from archwright.agents.minds import ANSWERED_INSTEAD
+from archwright.agents.model.ledger import ANSWERED, Asked, recorded
+from archwright.agents.model.limits import Spent
 from archwright.agents.problem import Evaluated, History, Problem
 from archwright.agents.strategies import make_strategy
 from archwright.design import Design, Origin
@@ -33,6 +34,7 @@ from archwright.result import (
     Promotion,
     RandomBaseline,
     Rejection,
+    RoleUse,
     RunResult,
 )
 from archwright.workbench import Bench
@@ -299,7 +301,7 @@ def conclude(
             name: len(bench.data.split(name)) for name in ("train", "validation", "test")
         },
         classes=bench.data.classes,
-        model_use=_model_use(team, decisions),
+        model_use=_model_use(team),
         nearest=None if front else nearest_miss(team, history),
         promotion=promotion,
     )
@@ -322,11 +324,40 @@ def _decisions(team: Team) -> tuple[Decision, ...]:
     )
 
 
-def _model_use(team: Team, decisions: Sequence[Decision]) -> ModelUse:
+def _model_use(team: Team) -> ModelUse:
+    """What models took in all, as the run's limits have it, and by role, as it was recorded."""
     spent = team.model_spent()
-    failures = sum(d.decision == ANSWERED_INSTEAD for d in decisions)
-    dollars = None if spent.unpriced else spent.dollars
-    return ModelUse(spent.requests, failures, spent.tokens, dollars)
+    asks = recorded(team.events.rows())
+    together: dict[tuple[str, str], list[Asked]] = {}
+    for asked in asks:
+        together.setdefault((asked.role, asked.model), []).append(asked)
+    return ModelUse(
+        spent.requests,
+        _failures(asks),
+        spent.tokens,
+        None if spent.unpriced else spent.dollars,
+        tuple(_role_use(role, model, own) for (role, model), own in together.items()),
+        tuple(dict.fromkeys(asked.model for asked in asks if asked.dollars is None)),
+    )
+
+
+def _role_use(role: str, model: str, asks: Sequence[Asked]) -> RoleUse:
+    spent = sum((asked.spent for asked in asks), Spent())
+    return RoleUse(
+        role,
+        model,
+        len(asks),
+        _failures(asks),
+        spent.requests,
+        sum(asked.tokens_in for asked in asks),
+        sum(asked.tokens_out for asked in asks),
+        spent.seconds,
+        None if spent.unpriced else spent.dollars,
+    )
+
+
+def _failures(asks: Sequence[Asked]) -> int:
+    return sum(asked.outcome != ANSWERED for asked in asks)
 
 
 def _rejections(team: Team) -> tuple[Rejection, ...]:

@@ -101,13 +101,34 @@ class RandomBaseline:
 
 
 @dataclass(frozen=True)
+class RoleUse:
+    """What one role asked of one model. ``dollars`` is None where the price is unknown."""
+
+    role: str
+    model: str
+    asks: int
+    failures: int
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    dollars: float | None
+
+
+@dataclass(frozen=True)
 class ModelUse:
-    """What the language models of a run cost. ``dollars`` is None where a price is unknown."""
+    """What the language models of a run took.
+
+    ``dollars`` is None where a price is unknown: ``unpriced`` names these models.
+    ``failures`` are asks that got no usable answer, so that the rules answered instead.
+    """
 
     requests: int
     failures: int
     tokens: int
     dollars: float | None
+    by_role: tuple[RoleUse, ...] = ()
+    unpriced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,3 +175,8 @@ class RunResult:
     model_use: ModelUse
     nearest: JudgedDesign | None = None
     promotion: Promotion | None = None
+
+    @property
+    def tokens_per_design(self) -> float | None:
+        """Tokens of language models for each evaluation; None where none was made."""
+        return self.model_use.tokens / self.evaluations if self.evaluations else None

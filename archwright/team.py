@@ -17,14 +17,16 @@ from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
 from archwright.agents.hybrid.notebook import ArchiveNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
-from archwright.agents.model.limits import Limits, Spent
+from archwright.agents.model.ledger import Ledger, recorded, spent_before, spent_by_step
+from archwright.agents.model.limits import Spent, run_limits
 from archwright.agents.model.port import ModelPort
+from archwright.agents.model.prices import price_of, unknown_price
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
 from archwright.agents.trust import ArchiveTrust
 from archwright.brief import Brief
-from archwright.events import EventLog
+from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
 from archwright.memory.recall import DesignMemory
 from archwright.memory.registry import Registry
@@ -49,8 +51,17 @@ def assemble(
 ) -> Team:
     """The team of a run. Roles that the brief gives a model profile get a model's mind."""
     problem, pairings = bench.problem, bench.pairings
-    limits = Limits(brief.budget.tokens, brief.budget.dollars, spent)
-    ports = {name: ModelPort(settings.profile(name), limits) for name in set(brief.models.values())}
+    asks = recorded(events.rows())
+    limits = run_limits(brief.budget, spent_before(spent, asks), spent_by_step(asks))
+    ledger = Ledger(events)
+    ports = {
+        name: ModelPort(settings.profile(name), limits, ledger=ledger)
+        for name in sorted(set(brief.models.values()))
+    }
+    for profile in (asking.profile for asking in ports.values()):
+        if price_of(profile) is None:  # its asking is bounded by all but dollars
+            said = {"said": unknown_price(profile.model)}
+            events.record(Event("price", label=profile.model, data=said))
 
     note = events.note
 

@@ -135,7 +135,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown key of the budget": (
         changed(budget={"evaluations": 8, "euros": 1}),
-        "budget.euros: unknown key; allowed evaluations, hours, tokens, dollars",
+        "budget.euros: unknown key; allowed evaluations, hours, tokens, dollars, "
+        "requests, model_hours, round",
     ),
     "unknown role": (
         changed(models={"boss": "local"}),

@@ -6,6 +6,7 @@ The model is a real local HTTP server that speaks chat completions.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -99,6 +100,16 @@ def test_a_good_model_takes_part_in_every_role(run_with: Callable[..., Any]) -> 
     assert result["model"]["requests"] == sum(asked.values())
     assert result["model"]["tokens"] > 0
     assert result["model"]["dollars"] is None  # no price was given: unknown, not zero
+    assert result["model"]["unpriced"] == ["scripted"]
+    assert [e["said"] for e in events if e["kind"] == "price"] == [
+        "cost unknown: no price for scripted"
+    ]
+    by_role = {use["role"]: use for use in result["model"]["by_role"]}
+    assert {role: use["requests"] for role, use in by_role.items()} == asked
+    tokens = sum(use["tokens_in"] + use["tokens_out"] for use in by_role.values())
+    assert result["model"]["tokens"] == tokens
+    assert result["model"]["tokens_per_evaluated_design"] == pytest.approx(tokens / 7)
+    assert all(use["failures"] == 0 for use in by_role.values())
     measured = [event for event in events if event["kind"] == "evaluated"]
     assert any(event["origin"].startswith("model/") for event in measured)
 
@@ -156,7 +167,10 @@ def test_broken_models_leave_the_run_to_the_rules(
     instead = [e for e in events if e["kind"] == "decision" and "instead" in e["decision"]]
     assert {event["role"] for event in instead} == {"planner", "proposer", "critic", "evaluator"}
     assert all(event["reason"] for event in instead)
-    assert broken.result["model"]["failures"] == len(instead)
+    # Every failed ask is an event; the decision on two alike in one step is noted once.
+    asks = [event for event in events if event["kind"] == "model"]
+    assert broken.result["model"]["failures"] == len(asks) >= len(instead)
+    assert {event["outcome"] for event in asks} == {event["reason"] for event in instead}
 
 
 def test_the_key_never_leaves_its_variable(broken: Broken) -> None:
@@ -165,6 +179,55 @@ def test_the_key_never_leaves_its_variable(broken: Broken) -> None:
     for path in broken.folder.rglob("*"):
         if path.is_file():
             assert KEY.encode() not in path.read_bytes(), path.name
+
+
+def test_spending_is_kept_over_a_kill_and_each_round_has_its_own_budget(
+    trained: tuple[Path, dict[str, Any]],
+    home: Path,
+    settings_file: Path,
+    tmp_path: Path,
+    start_chat_server: Callable[..., Any],
+) -> None:
+    runs.share_supernets(trained[0], home)
+    server = start_chat_server(_good)
+    settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
+    roles = _models(planner="m", proposer="m", critic="m", evaluator="m")
+    brief = runs.write_brief(tmp_path, "[budget.round]\nrequests = 1\n" + roles, runs.SHORT_BRIEF)
+    folder = tmp_path / "run"
+
+    def asks() -> list[dict[str, Any]]:
+        rows = read_events(folder / "events.jsonl")
+        return [row for row in rows if row["kind"] == "model"]
+
+    process = runs.start("search", brief, "--run-dir", folder, "--no-random")
+    runs.kill_when(process, lambda: any(ask["step"] == 1 for ask in asks()))
+    before = asks()
+    status, out, err = runs.archwright("resume", runs.run_of(folder), "--json")
+    assert status == 0, err[-3000:]
+    use = json.loads(out.splitlines()[-1])["model"]
+    events = asks()
+    assert events[: len(before)] == before
+    assert len({(e["step"], e["label"]) for e in events}) == len(events)
+    # A request in flight at the kill was sent and not recorded.
+    sent = sum(event["requests"] for event in events)
+    assert sent == use["requests"] == sum(role["requests"] for role in use["by_role"])
+    assert sent <= len(server.requests) <= sent + 1
+    assert use["tokens"] == sum(event["tokens_in"] + event["tokens_out"] for event in events)
+    by_step = Counter[int]()
+    for event in events:
+        by_step[event["step"]] += event["requests"]
+    assert max(by_step.values()) == 1  # also where the kill came between
+    refused = [event for event in events if "requests of the round: 1 of 1" in event["outcome"]]
+    assert refused
+    assert all(event["requests"] == 0 for event in refused)
+
+    status, out, _ = runs.archwright("logs", runs.run_of(folder))
+    lines = [line for line in out.splitlines() if line[8:].startswith(" model step ")]
+    assert status == 0
+    assert len(lines) == len(events)
+    assert max(map(len, lines)) <= 80
+    assert any(re.search(r"planner: \d+\+\d+ tokens, .* s, cost unknown: ans", li) for li in lines)
+    assert "no price for scripted" in out
 
 
 def test_a_hostile_model_changes_nothing_that_it_may_not(run_with: Callable[..., Any]) -> None:

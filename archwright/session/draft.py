@@ -89,7 +89,7 @@ def _without_empty(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def known_keys() -> list[str]:
     """Dotted keys for completion."""
-    from archwright.brief import Brief, Budget, Promotion, Search, Supernet, Task
+    from archwright.brief import Brief, Budget, Promotion, RoundBudget, Search, Supernet, Task
     from archwright.measurement import METRICS
 
     sections: dict[str, type[Table]] = {
@@ -98,9 +98,11 @@ def known_keys() -> list[str]:
         "search": Search,
         "promotion": Promotion,
         "budget": Budget,
+        "budget.round": RoundBudget,
     }
     keys = [key for key in Brief.model_fields if key not in sections]
-    keys += [f"{name}.{key}" for name, table in sections.items() for key in table.model_fields]
+    inner = [f"{name}.{key}" for name, table in sections.items() for key in table.model_fields]
+    keys += [key for key in inner if key not in sections]
     keys += [f"objectives.{metric}" for metric in METRICS]
     keys += [f"constraints.{metric}.{side}" for metric in METRICS for side in ("at_most",)]
     return sorted([*keys, "constraints.accuracy.at_least", "network.choices", "hardware.choices"])

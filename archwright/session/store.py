@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from archwright.agents.model.limits import Spent
 from archwright.errors import UserError, shown
 from archwright.home import home
 
@@ -37,6 +38,12 @@ class Decision:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _spent(line: Mapping[str, Any]) -> Spent:
+    """What a request to the model took; dollars are null where the price is not known."""
+    dollars, seconds = line["dollars"], float(line.get("seconds", 0.0))
+    return Spent(1, int(line["tokens"]), float(dollars or 0.0), int(dollars is None), seconds)
+
+
 @dataclass
 class State:
     """What the lines of a session amount to.
@@ -55,9 +62,7 @@ class State:
     notes: list[str] = field(default_factory=list)
     model: str = ""
     starting: dict[str, Any] | None = None
-    requests: int = 0
-    tokens: int = 0
-    dollars: float = 0.0
+    spent: Spent = field(default_factory=Spent)
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Add one line. Lines of kinds that are not known here change nothing."""
@@ -65,9 +70,7 @@ class State:
             case "message":
                 self.messages.append(dict(line["message"]))
             case "spent":
-                self.requests += 1
-                self.tokens += int(line["tokens"])
-                self.dollars += float(line["dollars"])
+                self.spent += _spent(line)
             case "brief":
                 self.brief = dict(line["brief"])
             case "starting":

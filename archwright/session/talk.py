@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archwright.agents.model.endpoint import Endpoint
-from archwright.agents.model.limits import Limits, Spent
+from archwright.agents.model.limits import Limits, run_limits
+from archwright.agents.model.prices import cost, price_of
 from archwright.agents.model.wire import EndpointFault, Piece
 from archwright.brief import Budget
 from archwright.errors import ArchwrightError, BudgetSpent, ModelFailure, UserError
@@ -98,7 +99,9 @@ def talk(chat: Chat, text: str) -> None:
             f"model {name}: {fault.reason}; the / commands work without it"
         ) from None
     except BudgetSpent as spent:
-        raise ModelFailure(f"budget spent: {spent}; /brief set budget.tokens raises it") from None
+        raise ModelFailure(
+            f"budget spent: {spent}; /brief set {_key_of(spent)} raises it"
+        ) from None
     chat.line(f"the model has called tools {MOST_STEPS} times in a row: say how to go on")
 
 
@@ -143,11 +146,10 @@ def _ask(chat: Chat, endpoint: Endpoint, said: _Said) -> None:
     schemas = [tool.openai_schema() for tool in all_tools()]
     most_in = len(json.dumps([messages, schemas])) // CHARACTERS_PER_TOKEN + 1
     most_out = profile.max_output_tokens
-    charge = None
+    limits, price, charge = _limits(chat.session.state), price_of(profile), None
+    before = limits.spent
     try:
-        with _limits(chat.session.state).request(
-            most_in + most_out, profile.dollars(most_in, most_out)
-        ) as charge:
+        with limits.request(most_in + most_out, cost(price, most_in, most_out)) as charge:
             options = {
                 "tools": schemas,
                 "stream_options": {"include_usage": True},
@@ -168,10 +170,12 @@ def _ask(chat: Chat, endpoint: Endpoint, said: _Said) -> None:
             if tokens_in is None or tokens_out is None:
                 tokens_in = most_in
                 tokens_out = len(json.dumps(said.text)) // CHARACTERS_PER_TOKEN + 1
-            charge.used(tokens_in + tokens_out, profile.dollars(tokens_in, tokens_out))
+            charge.used(tokens_in + tokens_out, cost(price, tokens_in, tokens_out))
     finally:
         if charge is not None:
-            chat.session.add("spent", tokens=charge.tokens, dollars=charge.dollars or 0.0)
+            seconds = round(limits.spent.seconds - before.seconds, 3)
+            spent = {"tokens": charge.tokens, "dollars": charge.dollars, "seconds": seconds}
+            chat.session.add("spent", **spent)
 
 
 def _pieces(
@@ -270,12 +274,15 @@ def _start(chat: Chat, table: dict[str, Any], desk: Desk) -> str:
     return json.dumps({"run": run})
 
 
+def _key_of(spent: BudgetSpent) -> str:
+    """The brief's key of a limit."""
+    return f"budget.{'model_hours' if spent.limit == 'seconds' else spent.limit}"
+
+
 def _limits(state: State) -> Limits:
     """What the session may spend on its model: the brief's budget, or the default one."""
-    budget = state.brief.get("budget", {})
-    tokens = budget.get("tokens", Budget.model_fields["tokens"].default)
-    dollars = budget.get("dollars", Budget.model_fields["dollars"].default)
-    return Limits(tokens, dollars, Spent(state.requests, state.tokens, state.dollars))
+    budget = Budget(**{"evaluations": 1, **state.brief.get("budget", {})})
+    return run_limits(budget, state.spent, scope="session")
 
 
 def _messages(chat: Chat) -> list[dict[str, Any]]:

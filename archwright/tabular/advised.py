@@ -27,9 +27,7 @@ class Remark:
 
 
 class AdvisedSearch:
-    """One search with one seed: proposes batch after batch as a run's proposer would.
-
-    """
+    """One search with one seed: proposes batch after batch as a run's proposer would."""
 
     def __init__(self, problem: Problem, pairings: Pairings, seed: int, port: ModelPort) -> None:
         self._problem, self._pairings = problem, pairings

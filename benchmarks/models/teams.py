@@ -10,23 +10,13 @@ accelerators, ten seeds, 100 evaluations.
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from archwright.agents.frontier import Pairings
-from archwright.tabular.crew import Crew, TeamSearch, search_with_team
-from archwright.tabular.nas201 import nas201
 from archwright.tabular.problem import TabularProblem
-from archwright.tabular.table import read_table
 from benchmarks.models import scripts
-from benchmarks.models.server import chat_module, port_to
-from benchmarks.row import Row
-from benchmarks.search.standings import SEEDS, TABLE, refresh_if_asked
+from benchmarks.models.server import chat_module
 
 COLUMN, EVALUATIONS = "cifar10_test_12ep", 100
 RULES = "no model"
@@ -66,7 +56,7 @@ def cases(tabular: TabularProblem, pairings: Pairings) -> tuple[Case, ...]:
         Case("knows a better opening, too", knowing(opening=True), ("proposer",), 1.0),
         Case("sensible", lambda seed: scripts.Sensible(known, seed), everyone, None),
         Case(f"sensible, {FAULTS:.0%} faulty answers", faulty, everyone, 0.99),
-        Case(f"the same, plain chat only", faulty, everyone, 0.99, kind="plain"),
+        Case("the same, plain chat only", faulty, everyone, 0.99, kind="plain"),
         Case("bad: invalid designs", lambda seed: scripts.invalid, ("proposer",), 0.97),
         Case("bad: duplicates", lambda seed: scripts.duplicate, ("proposer",), 0.97),
         Case("bad: dominated designs", lambda seed: scripts.Dominated(), ("proposer",), 0.97),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import runs
 
 from archwright.session.store import Session
@@ -48,7 +49,7 @@ def test_a_turn_calls_tools_and_answers(
     t.kill()
     with Session.open(t.session) as session:
         assert [m["role"] for m in session.state.messages] == [*roles[1:], "assistant"]
-        assert session.state.requests == 2
+        assert session.state.spent.requests == 2
 
 
 def test_a_search_needs_the_user_s_yes(
@@ -105,14 +106,22 @@ def test_a_failing_endpoint_is_one_line_and_ctrl_c_stops_the_turn_only(
     assert "still needed" in t.does("/brief")
 
 
-def test_the_budget_of_tokens_holds(
+@pytest.mark.parametrize(
+    ("limit", "value"), [("tokens", "50"), ("requests", "0"), ("dollars", "0.001")]
+)
+def test_the_budget_holds(
+    limit: str,
+    value: str,
     open_terminal: Callable[..., Any],
     start_chat_server: Callable[..., Any],
     settings_file: Path,
 ) -> None:
     server = start_chat_server(lambda request, number: "yes")
-    settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
+    prices = {f"dollars_per_million_tokens_{name}": 10.0 for name in ("in", "out")}
+    settings_file.write_text(server.settings_toml("m", **prices), encoding="utf-8")
     t = open_terminal()
-    t.does("/brief set budget.tokens 50")
-    assert "budget spent: tokens" in t.does("hello")
+    t.does(f"/brief set budget.{limit} {value}")
+    said = t.does("hello")
+    assert f"budget spent: {limit} of the session" in said
+    assert f"/brief set budget.{limit} raises it" in " ".join(said.split())
     assert server.requests == []

@@ -3,5 +3,6 @@
 - ``port``      asks for an answer that pydantic has validated, or fails with a short reason
 - ``prompt``    the messages of an ask; ``reading``: the answer in a model's text
 - ``endpoint``  one request; ``wire``: what a server says, checked
-- ``limits``    a run's budget, and rest for an endpoint that fails
+- ``limits``    budgets of a run and its rounds, and rest for an endpoint that fails
+- ``prices``    what a model costs; ``ledger``: the record of every ask
 """

@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
@@ -30,7 +31,9 @@ from typing import Generic, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from archwright.agents.model.endpoint import Endpoint, Transport
-from archwright.agents.model.limits import Breaker, Limits
+from archwright.agents.model.ledger import ANSWERED, Asked
+from archwright.agents.model.limits import Allowance, Breaker, Limits
+from archwright.agents.model.prices import cost, price_of
 from archwright.agents.model.prompt import estimated_tokens, messages_of, schema_of
 from archwright.agents.model.reading import complaints, read_json
 from archwright.agents.model.wire import Completion, EndpointFault, Message
@@ -86,7 +89,7 @@ class Answer(Generic[AnswerModel]):
     """A validated answer and what it cost.
 
     Tokens are those of all ``attempts`` (requests sent), as the server counted them, else
-    estimated. ``dollars`` is None unless price and counts are known. ``complaint`` is what
+    estimated. ``dollars`` is None where the price is not known. ``complaint`` is what
     the question's check still says of it.
     """
 
@@ -134,8 +137,9 @@ class _Dialect:
 
 @dataclass
 class _Tally:
-    """What one ask has used so far, over all its requests."""
+    """What one ask may use, and has used so far over all its requests."""
 
+    limits: Allowance
     attempts: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -160,9 +164,12 @@ class ModelPort:
         limits: Limits,
         breaker: Breaker | None = None,
         transport: Transport | None = None,
+        ledger: Callable[[Asked], None] | None = None,
     ) -> None:
         self.profile = profile
         self.limits = limits
+        self._price = price_of(profile)
+        self._ledger = ledger
         self._endpoint = transport or Endpoint(profile)
         self._breaker = breaker or Breaker()
         self._dialects: dict[type[BaseModel], _Dialect] = {}
@@ -173,13 +180,21 @@ class ModelPort:
     def ask(self, question: Question[AnswerModel]) -> Answer[AnswerModel]:
         """The answer to a question. Raises :class:`ModelFailure`, and nothing else."""
         started = time.monotonic()
-        tally = _Tally()
+        tally = _Tally(self.limits.of_round(question.step))
+        outcome = "interrupted"
         try:
-            with self._breaker.ask():
+            with self._breaker.ask(), tally.limits.waiting():
                 value, complaint = self._converse(question, tally)
+            outcome = ANSWERED
         except BudgetSpent as spent:
-            raise ModelFailure(f"budget spent: {spent}") from None
-        seconds = time.monotonic() - started
+            outcome = f"budget spent: {spent}"
+            raise ModelFailure(outcome) from None
+        except ModelFailure as failure:
+            outcome = str(failure)
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            self._write_down(question, tally, seconds, outcome)
         _log.info("%s: answered after %d requests, %.1f s", question.role, tally.attempts, seconds)
         return Answer(
             value,
@@ -189,6 +204,28 @@ class ModelPort:
             tally.dollars,
             tally.attempts,
             complaint,
+        )
+
+    def _write_down(
+        self, question: Question[AnswerModel], tally: _Tally, seconds: float, outcome: str
+    ) -> None:
+        """One ask into the ledger, where there is one."""
+        if self._ledger is None:
+            return
+        words = f"{self.profile.model}\n{question.temperature}\n{question.context}"
+        self._ledger(
+            Asked(
+                question.step,
+                question.role,
+                f"{zlib.crc32(words.encode('utf-8', 'replace')):08x}",
+                self.profile.model,
+                tally.attempts,
+                tally.tokens_in,
+                tally.tokens_out,
+                seconds,
+                tally.dollars,
+                outcome,
+            )
         )
 
     def _converse(self, question: Question[AnswerModel], tally: _Tally) -> tuple[AnswerModel, str]:
@@ -265,27 +302,23 @@ class ModelPort:
         """One request, paid for. Raises EndpointFault and BudgetSpent."""
         most_out = self.profile.max_output_tokens
         most_in = estimated_tokens(json.dumps([messages, options]))
-        tally.attempts += 1
-        with self.limits.request(
-            most_in + most_out, self.profile.dollars(most_in, most_out)
-        ) as charge:
+        most = cost(self._price, most_in, most_out)
+        with tally.limits.request(most_in + most_out, most) as charge:
+            tally.attempts += 1
             try:
                 completion = self._endpoint.send(messages, options)
             except EndpointFault as fault:
                 if fault.billed:  # nobody knows how much: it stays at what was reserved
-                    tally.add(most_in, most_out, None)
+                    tally.add(most_in, most_out, most)
                 else:
                     charge.used(0, 0.0)
                 raise
-            if completion.tokens_in is not None and completion.tokens_out is not None:
-                tokens_in, tokens_out = completion.tokens_in, completion.tokens_out
-                dollars = self.profile.dollars(tokens_in, tokens_out)
-                charge.used(tokens_in + tokens_out, dollars)
-                tally.add(tokens_in, tokens_out, dollars)
-            else:
-                tokens_out = estimated_tokens(completion.content)
-                charge.used(most_in + tokens_out, self.profile.dollars(most_in, tokens_out))
-                tally.add(most_in, tokens_out, None)
+            tokens_in, tokens_out = completion.tokens_in, completion.tokens_out
+            if tokens_in is None or tokens_out is None:
+                tokens_in, tokens_out = most_in, estimated_tokens(completion.content)
+            dollars = cost(self._price, tokens_in, tokens_out, completion.tokens_cached)
+            charge.used(tokens_in + tokens_out, dollars)
+            tally.add(tokens_in, tokens_out, dollars)
         return completion
 
 

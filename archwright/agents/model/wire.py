@@ -43,7 +43,10 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Completion:
-    """What a server answered. Token counts are None where it did not (credibly) tell."""
+    """What a server answered. Token counts are None where it did not (credibly) tell.
+
+    ``tokens_cached`` of ``tokens_in`` came from the server's prompt cache.
+    """
 
     content: str
     refusal: str
@@ -51,6 +54,7 @@ class Completion:
     tokens_in: int | None
     tokens_out: int | None
     calls: tuple[ToolCall, ...] = ()
+    tokens_cached: int = 0
 
 
 class EndpointFault(Exception):
@@ -91,6 +95,16 @@ class _Choice(BaseModel):
 class _Usage(BaseModel):
     prompt_tokens: int = Field(ge=0, le=10**9)
     completion_tokens: int = Field(ge=0, le=10**9)
+    prompt_tokens_details: Any = None
+
+    @property
+    def cached(self) -> int:
+        """Tokens in that came from a cache, as far as that is told credibly."""
+        details = self.prompt_tokens_details
+        cached = details.get("cached_tokens") if isinstance(details, dict) else None
+        if isinstance(cached, int) and 0 <= cached <= self.prompt_tokens:
+            return cached
+        return 0
 
 
 class _Body(BaseModel):
@@ -142,6 +156,7 @@ def read_completion(text: str) -> Completion:
         finish_reason=choice.finish_reason or "",
         tokens_in=usage.prompt_tokens if usage else None,
         tokens_out=usage.completion_tokens if usage else None,
+        tokens_cached=usage.cached if usage else 0,
     )
 
 
