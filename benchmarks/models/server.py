@@ -11,7 +11,7 @@ AGENTS_TESTS = Path(__file__).parents[2] / "tests" / "agents"
 
 
 def chat_module(name: str) -> ModuleType:
-    """tests/agents/chat_server.py or chat_faults.py, under the names that they know each other by."""
+    """chat_server or chat_faults of tests/agents, under the names that they know each other by."""
     if name != "chat_server":
         chat_module("chat_server")
     full = f"archwright_tests_{name}"
