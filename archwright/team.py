@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
@@ -16,6 +17,7 @@ from archwright.agents.evaluator import (
 )
 from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
+from archwright.agents.model.abilities import keep_abilities, kept_abilities
 from archwright.agents.model.limits import Limits, Spent
 from archwright.agents.model.port import ModelPort
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
@@ -26,7 +28,7 @@ from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
 from archwright.memory.recall import DesignMemory
 from archwright.memory.registry import Registry
-from archwright.settings import Settings
+from archwright.settings import Profile, Settings
 from archwright.space import Value
 from archwright.workbench import Bench
 
@@ -48,7 +50,9 @@ def assemble(
     """The team of a run. Roles that the brief gives a model profile get a model's mind."""
     problem, pairings = bench.problem, bench.pairings
     limits = Limits(brief.budget.tokens, brief.budget.dollars, spent)
-    ports = {name: ModelPort(settings.profile(name), limits) for name in set(brief.models.values())}
+    ports = {
+        name: _port(settings.profile(name), limits) for name in sorted(set(brief.models.values()))
+    }
 
     def note(step: int, role: str, mind: str, decision: str, reason: str) -> None:
         label = f"{role}/{decision}/{zlib.crc32(reason.encode()):08x}"
@@ -105,3 +109,9 @@ def assemble(
         model_spent=lambda: limits.spent,
         stopping=stopping,
     )
+
+
+def _port(profile: Profile, limits: Limits) -> ModelPort:
+    """The port to a model; what its endpoint can do is found out once for all runs."""
+    known = kept_abilities(profile)
+    return ModelPort(profile, limits, abilities=known, learn=partial(keep_abilities, profile))

@@ -209,9 +209,7 @@ def _open_client(profile: Profile, key: str) -> openai.OpenAI:
         follow_redirects=False,  # a redirect would carry the prompt to another host
         trust_env=not is_loopback(profile.base_url),  # no proxy between us and ourselves
         event_hooks={"response": [_response_guard(profile.timeout_s)]},
-        limits=httpx2.Limits(
-            max_connections=MOST_CONNECTIONS, keepalive_expiry=LONGEST_IDLE_S
-        ),
+        limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=LONGEST_IDLE_S),
     )
     client = openai.OpenAI(
         base_url=profile.base_url,

@@ -175,12 +175,15 @@ class _Probe:
 
     def _try(self, words: str, **options: object) -> Completion | None:
         """The answer; None where the endpoint does not take these options."""
-        try:
-            return self._ask(words, **options)
-        except EndpointFault as fault:
-            if fault.status in _NOT_TAKEN:
-                return None
-            raise
+        for attempt in (1, 2):
+            try:
+                return self._ask(words, **options)
+            except EndpointFault as fault:
+                if fault.status not in _NOT_TAKEN:
+                    raise
+                if fault.status != 500 or attempt == 2:  # once, it may have been an accident
+                    break
+        return None
 
     def _ask(self, words: str, **options: object) -> Completion:
         messages = [{"role": "system", "content": PROBE}, {"role": "user", "content": words}]

@@ -71,9 +71,7 @@ def schema_of(answer: type[BaseModel], *, bounds: bool = True) -> dict[str, obje
     return {"name": name, "schema": compact(schema, left_out), "strict": True}
 
 
-def compact(
-    schema: Mapping[str, Any], left_out: frozenset[str] = _NEVER_NEEDED
-) -> dict[str, Any]:
+def compact(schema: Mapping[str, Any], left_out: frozenset[str] = _NEVER_NEEDED) -> dict[str, Any]:
     """A JSON schema without the keywords ``left_out``: fewer tokens, the same answers.
 
     Fields may have the name of a keyword, and examples its form: only schemas are read so.
