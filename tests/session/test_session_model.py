@@ -98,7 +98,7 @@ def test_a_failing_endpoint_is_one_line_and_ctrl_c_stops_the_turn_only(
     t.until("one ")
     t.process.sendintr()
     assert "stopped; the session and its runs go on" in t.until("archwright> ")
-    assert "empty answer" in t.does("and now?")
+    assert "the answer broke off" in t.does("and now?")
     assert "model m: " in t.does("and now?")
     assert "still here" in t.does("and now?")
     assert any("(interrupted)" in str(m["content"]) for m in sent(server))

@@ -48,6 +48,7 @@ _DONE = re.compile(rb"(?:^|\n)data:\s*\[DONE\]\s*\Z")
 _HOPELESS = {
     "content_filter": "refused by the endpoint's content filter",
     "context_length_exceeded": "the prompt is longer than the model's context",
+    "insufficient_quota": "the account's quota is spent",
     "exceed_context_size_error": "the prompt is longer than the model's context",  # llama.cpp
 }
 """Codes of an error that no other form of the same request would mend."""

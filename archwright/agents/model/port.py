@@ -10,7 +10,7 @@ HTTP 429                                 the same, after Retry-After (seconds or
 time-out                                 fails: a second one would double the wait
 400, 422, 501 (or 500 at first)          asked for less: a schema with bounds, one without,
                                          any JSON object, plain text; no seed and temperature
-prompt beyond the model's context        fails at once
+prompt beyond the context, quota spent   fails at once, whatever the status
 invalid JSON, out of bounds, empty       told to the model once, then fails
 an answer that the end of the text cuts  the same: a part of an answer is not an answer
 drafts before the answer, two objects    the last object counts; thinking is passed over

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -41,6 +41,9 @@ _WEIGH: dict[str, object] = {
         },
     },
 }
+
+_BOTH = "Call the tool weigh twice at once: for a stone and for a feather."
+_FORCED = {"type": "function", "function": {"name": "weigh"}}
 
 Send = Callable[[Sequence[Message], Mapping[str, object]], Completion]
 """Sends one request. Raises :class:`EndpointFault`."""
@@ -107,14 +110,22 @@ class _Probe:
 
     def run(self) -> Abilities:
         plain = self._plain()
-        found = Abilities(limit_field=self._limit_field, usage=plain.tokens_in is not None)
         bounded = self._schema(bounds=True)
-        found = replace(
-            found, json_schema=bounded or self._schema(bounds=False), schema_bounds=bounded
+        tools = self._weighed(_BOTH, "auto")
+        seed, temperature = self._wishes()
+        return Abilities(
+            json_schema=bounded or self._schema(bounds=False),
+            schema_bounds=bounded,
+            json_object=self._json_object(),
+            tools=tools > 0,
+            forced_tools=tools > 0 and self._weighed("Say hello.", _FORCED) > 0,
+            parallel_tools=tools > 1,
+            streaming=self._streaming(),
+            usage=plain.tokens_in is not None,
+            seed=seed,
+            temperature=temperature,
+            limit_field=self._limit_field,
         )
-        said = self._try(_PLAIN, response_format={"type": "json_object"})
-        found = replace(found, json_object=said is not None and _is_object(said.content))
-        return replace(found, **self._tools(), **self._wishes(), streaming=self._streaming())
 
     def _plain(self) -> Completion:
         """The first answer. Which limit it takes is found on the way."""
@@ -143,21 +154,22 @@ class _Probe:
             return False
         return True
 
-    def _tools(self) -> dict[str, bool]:
-        words = "Call the tool weigh twice at once: for a stone and for a feather."
-        both = self._weighed(self._try(words, tools=[_WEIGH], tool_choice="auto"))
-        if not both:
-            return {}
-        choice = {"type": "function", "function": {"name": "weigh"}}
-        forced = self._weighed(self._try("Say hello.", tools=[_WEIGH], tool_choice=choice))
-        return {"tools": True, "parallel_tools": both > 1, "forced_tools": forced > 0}
+    def _json_object(self) -> bool:
+        said = self._try(_PLAIN, response_format={"type": "json_object"})
+        return said is not None and _is_object(said.content)
 
-    def _wishes(self) -> dict[str, bool]:
+    def _weighed(self, words: str, choice: object) -> int:
+        """How many calls of the tool come that can be understood."""
+        said = self._try(words, tools=[_WEIGH], tool_choice=choice)
+        calls = said.calls if said else ()
+        return sum(call.name == "weigh" and _is_object(call.arguments) for call in calls)
+
+    def _wishes(self) -> tuple[bool, bool]:
         """Whether it takes a seed and a temperature: both at once, else one by one."""
-        wishes: dict[str, object] = {"seed": 7, "temperature": 0.5}
-        if self._try(_PLAIN, **wishes) is not None:
-            return dict.fromkeys(wishes, True)
-        return {wish: self._try(_PLAIN, **{wish: wishes[wish]}) is not None for wish in wishes}
+        seed, temperature = {"seed": 7}, {"temperature": 0.5}
+        if self._try(_PLAIN, **seed, **temperature) is not None:
+            return True, True
+        return self._try(_PLAIN, **seed) is not None, self._try(_PLAIN, **temperature) is not None
 
     def _streaming(self) -> bool:
         try:
@@ -166,12 +178,6 @@ class _Probe:
             if fault.reason == BROKEN_OFF:  # it answered as if nobody had asked for a stream
                 return False
             raise
-
-    @staticmethod
-    def _weighed(said: Completion | None) -> int:
-        """How many of the calls in an answer can be understood."""
-        calls = said.calls if said else ()
-        return sum(call.name == "weigh" and _is_object(call.arguments) for call in calls)
 
     def _try(self, words: str, **options: object) -> Completion | None:
         """The answer; None where the endpoint does not take these options."""

@@ -235,13 +235,11 @@ def test_where_a_probe_fails_it_goes_on_without_and_does_not_try_again(port_to):
 
 def test_a_probe_cannot_overspend(port_to):
     learnt: list[Abilities] = []
-    port, server = port_to(
-        say(GOOD), Limits(1500, 1.0), learn=learnt.append, max_output_tokens=1400
-    )
+    port, server = port_to(say(GOOD), Limits(600, 1.0), learn=learnt.append, max_output_tokens=400)
     assert failure(port).startswith("budget spent: tokens")
     assert server.probes
     assert learnt == []
-    assert port.limits.spent.tokens <= 1500
+    assert port.limits.spent.tokens <= 600
 
 
 # Checking, for doctor

@@ -152,12 +152,13 @@ def test_a_body_that_is_no_completion_fails(port_to, reply, raw: bytes):
     assert failure(port) == "the server's answer is not a chat completion"
 
 
-def test_a_prompt_beyond_the_context_and_a_content_filter_are_not_asked_for_less(port_to, reply):
-    for code, reason in [
-        ("context_length_exceeded", "the prompt is longer than the model's context"),
-        ("content_filter", "refused by the endpoint's content filter"),
+def test_what_no_other_request_would_mend_is_not_asked_again(port_to, reply):
+    for status, code, reason in [
+        (400, "context_length_exceeded", "the prompt is longer than the model's context"),
+        (400, "content_filter", "refused by the endpoint's content filter"),
+        (429, "insufficient_quota", "the account's quota is spent"),
     ]:
-        port, server = port_to(say(reply("no", status=400, code=code)))
+        port, server = port_to(say(reply("no", status=status, code=code)))
         assert failure(port) == reason
         assert len(server.requests) == 1
 
