@@ -118,10 +118,11 @@ def test_a_home_that_cannot_be_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_endpoints_that_answer_and_that_do_not(
-    settings_file: Path, start_chat_server: Callable[..., Any]
+    settings_file: Path, start_chat_server: Callable[..., Any], reply: Any
 ) -> None:
     alive = start_chat_server(lambda request, number: "OK")
-    broken = start_chat_server(lambda request, number: "OK", kind="broken")
+    oom = reply("out of memory", status=500)
+    broken = start_chat_server(lambda request, number: oom, kind="scripted")
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound, not listening: refuses connections
         dead = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
@@ -145,11 +146,11 @@ def test_what_an_endpoint_can_do_is_asked_anew_each_time(
 ) -> None:
     server = start_chat_server(lambda request, number: "OK")
     settings_file.write_text(profile("m", server.base_url), encoding="utf-8")
-    assert "can: strict schema, bounds in it, JSON object, tools" in named("model m").detail
+    assert "can: strict schema, schema bounds, JSON object, tools" in named("model m").detail
     server.kind = type(server.kind)(json_schema="ignored", tools="refused")
     detail = named("model m").detail
     assert "can: JSON object, streaming, usage counts" in detail
-    assert "cannot: strict schema, bounds in it, tools, forced tools, parallel tools" in detail
+    assert "cannot: strict schema, schema bounds, tools, forced tools, parallel tools" in detail
     assert server.requests == []
 
 

@@ -142,9 +142,9 @@ class Kind:
     ``json_schema`` and ``json_object`` are "enforced", "ignored" or "refused" (HTTP 400);
     a schema with bounds may be refused where one without is enforced ("loose"). ``tools``
     are "forced" (any tool_choice), "auto" (a forced choice is ignored), "ignored" or
-    "refused". ``refused`` are further fields that it answers with 400. ``down`` is the
-    status that it answers everything with. An enforced form binds probes only: what a
-    script answers is the script's.
+    "refused". ``refused`` are further fields that it answers with 400. An enforced form
+    binds probes only: what a script answers is the script's. With ``scripted`` the script
+    answers probes too.
     """
 
     json_schema: str = "enforced"
@@ -154,7 +154,7 @@ class Kind:
     usage: bool = True
     streams: bool = True
     refused: tuple[str, ...] = ()
-    down: int = 0
+    scripted: bool = False
 
     def objection(self, request: dict[str, Any]) -> str:
         """The field of a request that it does not take; "" where it takes them all."""
@@ -197,7 +197,7 @@ KINDS = {
     "loose": Kind(json_schema="loose"),
     "tools on their own will": Kind(tools="auto", parallel=False),
     "no usage": Kind(usage=False),
-    "broken": Kind(down=500),
+    "scripted": Kind(scripted=True),
     "reasoning": Kind(refused=("max_tokens", "temperature")),
 }
 """Whole endpoints by name. "plain": nothing but chat, every option is answered with 400."""
@@ -267,12 +267,11 @@ class ChatServer:
         kind, probe = self.kind, request.json["messages"][0]["content"].startswith(PROBE)
         with self._lock:
             (self.probes if probe else self.requests).append(request)
-        if kind.down:
-            return Reply("out of memory", status=kind.down)
         if field_ := kind.objection(request.json):
             hint = " Use 'max_completion_tokens' instead." if field_ == "max_tokens" else ""
             return Reply(f"{field_} is not supported.{hint}", status=400)
-        said = kind.probed(request.json) if probe else self._scripted(request.json)
+        by_kind = probe and not kind.scripted
+        said = kind.probed(request.json) if by_kind else self._scripted(request.json)
         reply = said if isinstance(said, Reply) else Reply(said)
         return reply if kind.usage else replace(reply, usage=None)
 

@@ -80,7 +80,7 @@ class Abilities:
 
 _WORDS = {
     "json_schema": "strict schema",
-    "schema_bounds": "bounds in it",
+    "schema_bounds": "schema bounds",
     "json_object": "JSON object",
     "tools": "tools",
     "forced_tools": "forced tools",

@@ -364,7 +364,8 @@ class ModelPort:
                 charge.used(tokens_in + tokens_out, dollars)
                 tally.add(tokens_in, tokens_out, dollars)
             else:
-                tokens_out = estimated_tokens(completion.content)
+                said = [completion.content, *(call.arguments for call in completion.calls)]
+                tokens_out = estimated_tokens("".join(said))
                 charge.used(most_in + tokens_out, self.profile.dollars(most_in, tokens_out))
                 tally.add(most_in, tokens_out, None)
         return completion

@@ -23,8 +23,8 @@ from archwright.settings import Profile
 
 PROBE = "Role: probe.\nAnswer in a few words, without explanation."
 """The system message of every request of a probe."""
-MOST_TOKENS = 256
-"""Of an answer: enough for a model that thinks before a few words."""
+MOST_TOKENS = 1024
+"""Of an answer: enough for a model that thinks before a few words; others need a few."""
 
 _NOT_TAKEN = frozenset({400, 404, 405, 415, 422, 500, 501})
 _PLAIN = "What is the capital of France? One word is enough; no JSON is needed."
@@ -130,12 +130,18 @@ class _Probe:
     def _plain(self) -> Completion:
         """The first answer. Which limit it takes is found on the way."""
         try:
-            return self._ask(_PLAIN)
+            said = self._ask(_PLAIN)
         except EndpointFault as fault:
             if LIMIT_FIELDS[1] not in fault.reason:
                 raise
             self._limit_field = LIMIT_FIELDS[1]
-            return self._ask(_PLAIN)
+            said = self._ask(_PLAIN)
+        if said.finish_reason == "length":  # then those to come would be cut, not unable
+            reason = (
+                f"a few words are cut at {self._most_tokens} tokens: what it can do is not known"
+            )
+            raise EndpointFault(reason)
+        return said
 
     def _schema(self, *, bounds: bool) -> bool:
         form = {"type": "json_schema", "json_schema": schema_of(ProbeAnswer, bounds=bounds)}

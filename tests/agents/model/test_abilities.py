@@ -55,11 +55,20 @@ def test_a_probe_finds_what_an_endpoint_can_do(port_to, kind: str, expected: Abi
     assert 6 <= len(server.probes) <= 11
 
 
-def test_an_endpoint_that_does_not_answer_cannot_be_judged(port_to):
-    port, server = port_to(say(GOOD), kind="broken")
+def test_an_endpoint_that_does_not_answer_cannot_be_judged(port_to, reply):
+    port, server = port_to(say(reply("out of memory", status=500)), kind="scripted")
     with pytest.raises(EndpointFault, match="HTTP 500"):
         probed(port)
     assert len(server.probes) == 1
+
+
+def test_an_endpoint_that_thinks_too_long_cannot_be_judged(port_to, reply):
+    thinking = reply("<think>France, hm", finish_reason="length")
+    port, server = port_to(say(thinking, thinking, GOOD), kind="scripted", learn=pytest.fail)
+    with pytest.raises(EndpointFault, match="cut at 1024 tokens"):
+        probed(port)
+    assert len(server.probes) == 1
+    assert ask(port).value == Pick(**GOOD)  # and is asked all the same
 
 
 def test_an_endpoint_that_fails_midway_cannot_be_judged(port_to):
@@ -224,11 +233,14 @@ def test_known_abilities_are_not_probed(port_to):
     assert (learnt, server.probes) == ([], [])
 
 
-def test_where_a_probe_fails_it_goes_on_without_and_does_not_try_again(port_to):
+def test_where_a_probe_fails_it_goes_on_without_and_does_not_try_again(port_to, reply):
     learnt: list[Abilities] = []
-    port, server = port_to(say(GOOD), kind="broken", learn=learnt.append, max_retries=0)
-    assert failure(port) == "HTTP 500: out of memory"
-    server.kind = type(server.kind)()
+    port, server = port_to(
+        say(reply("oh", status=404), reply("oh", status=404), GOOD),
+        kind="scripted",
+        learn=learnt.append,
+    )
+    assert failure(port) == "HTTP 404: oh"
     assert ask(port).value == Pick(**GOOD)
     assert (learnt, port.abilities, len(server.probes)) == ([], None, 1)
 
@@ -260,8 +272,8 @@ def test_check_endpoint_says_what_it_can_do_and_keeps_it(port_to):
     )
 
 
-def test_check_endpoint_says_why_it_does_not_answer(port_to):
-    port, _ = port_to(say(GOOD), kind="broken")
+def test_check_endpoint_says_why_it_does_not_answer(port_to, reply):
+    port, _ = port_to(say(reply("out of memory", status=500)), kind="scripted")
     check = check_endpoint(port.profile)
     assert (check.ok, check.detail) == (False, "HTTP 500: out of memory")
     assert kept_abilities(port.profile) is None
