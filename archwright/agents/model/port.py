@@ -236,7 +236,7 @@ class ModelPort:
         )
         # Here tools come in: where question.tools and self.abilities.tools, a loop sends
         # through self._send_patiently and gives the messages that _complete goes on from.
-        text = self._complete(messages, question, tally)
+        text = self._complete(messages, question, tally).content
         first: AnswerModel | None = None
         try:
             first = self._parse(text, question.answer)
@@ -247,7 +247,7 @@ class ModelPort:
             wrong = str(invalid)
         try:
             corrected = self._complete(self._objected(messages, text, wrong), question, tally)
-            second = self._parse(corrected, question.answer)
+            second = self._parse(corrected.content, question.answer)
         except (_InvalidAnswer, ModelFailure, BudgetSpent) as error:
             if first is not None:  # valid in form: its caller takes what is right in it
                 return first, wrong
@@ -281,8 +281,8 @@ class ModelPort:
 
     def _complete(
         self, messages: Sequence[Message], question: Question[AnswerModel], tally: _Tally
-    ) -> str:
-        """The text of a whole answer, in the form that the endpoint takes."""
+    ) -> Completion:
+        """A whole answer, in the form that the endpoint takes."""
         answer, wishes = question.answer, question.wishes
         kind = (answer, frozenset(wishes))
         proven = self._dialects.get(kind)
@@ -299,9 +299,8 @@ class ModelPort:
                 )
                 break
             except EndpointFault as fault:
-                less = None
-                if fault.status in refusals:
-                    less = dialect.step_down(fault.reason, answer, wishes)
+                can_less = fault.status in refusals
+                less = dialect.step_down(fault.reason, answer, wishes) if can_less else None
                 if less is None:
                     raise ModelFailure(fault.reason) from None
                 dialect = less
@@ -313,7 +312,7 @@ class ModelPort:
             raise ModelFailure(f"truncated at {most} tokens: max_output_tokens of the profile")
         if len(completion.content) > LARGEST_ANSWER_CHARACTERS:
             raise ModelFailure(f"enormous answer: {len(completion.content)} characters")
-        return completion.content
+        return completion
 
     def _send_patiently(
         self,
