@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
@@ -17,8 +18,9 @@ from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
 from archwright.agents.hybrid.notebook import ArchiveNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
+from archwright.agents.model.abilities import keep_abilities, kept_abilities
 from archwright.agents.model.ledger import Ledger, recorded, spent_before, spent_by_step
-from archwright.agents.model.limits import Spent, run_limits
+from archwright.agents.model.limits import Limits, Spent, run_limits
 from archwright.agents.model.port import ModelPort
 from archwright.agents.model.prices import price_of, unknown_price
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
@@ -30,7 +32,7 @@ from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
 from archwright.memory.recall import DesignMemory
 from archwright.memory.registry import Registry
-from archwright.settings import Settings
+from archwright.settings import Profile, Settings
 from archwright.space import Value
 from archwright.workbench import Bench
 
@@ -55,7 +57,7 @@ def assemble(
     limits = run_limits(brief.budget, spent_before(spent, asks), spent_by_step(asks))
     ledger = Ledger(events)
     ports = {
-        name: ModelPort(settings.profile(name), limits, ledger=ledger)
+        name: _port(settings.profile(name), limits, ledger)
         for name in sorted(set(brief.models.values()))
     }
     for profile in (asking.profile for asking in ports.values()):
@@ -117,3 +119,9 @@ def assemble(
         model_spent=lambda: limits.spent,
         stopping=stopping,
     )
+
+
+def _port(profile: Profile, limits: Limits, ledger: Ledger) -> ModelPort:
+    """The port to a model; what its endpoint can do is found out once for all runs."""
+    known, learn = kept_abilities(profile), partial(keep_abilities, profile)
+    return ModelPort(profile, limits, ledger=ledger, abilities=known, learn=learn)
