@@ -18,15 +18,16 @@ from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
 from archwright.agents.model.limits import Limits, Spent
 from archwright.agents.model.port import ModelPort
+from archwright.agents.model.transports import Transports
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import ModelProposer, Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
 from archwright.brief import Brief
+from archwright.errors import UserError
 from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
 from archwright.memory.recall import DesignMemory
 from archwright.memory.registry import Registry
-from archwright.settings import Settings
 from archwright.space import Value
 from archwright.workbench import Bench
 
@@ -35,7 +36,7 @@ def assemble(
     run: str,
     brief: Brief,
     bench: Bench,
-    settings: Settings,
+    transports: Transports,
     registry: Registry,
     memory: DesignMemory,
     archive: Archive,
@@ -48,7 +49,8 @@ def assemble(
     """The team of a run. Roles that the brief gives a model profile get a model's mind."""
     problem, pairings = bench.problem, bench.pairings
     limits = Limits(brief.budget.tokens, brief.budget.dollars, spent)
-    ports = {name: ModelPort(settings.profile(name), limits) for name in set(brief.models.values())}
+    reached = {name: transports.of(name) for name in sorted(set(brief.models.values()))}
+    ports = {name: ModelPort(to.profile, limits, transport=to) for name, to in reached.items()}
 
     def note(step: int, role: str, mind: str, decision: str, reason: str) -> None:
         label = f"{role}/{decision}/{zlib.crc32(reason.encode()):08x}"
@@ -81,10 +83,20 @@ def assemble(
 
     def remember() -> list[Any]:
         facts = {**conditions, **all_circumstances(problem)}
-        recollection, skipped = recollect(memory, registry, run, brief, problem, facts)
+
+        def recall() -> tuple[list[Any], tuple[str, ...]]:
+            recollection, skipped = recollect(memory, registry, run, brief, problem, facts)
+            return recollection.to_plain(), skipped
+
+        content, skipped = transports.recalled(recall)
+        try:
+            Recollection.from_plain(content)
+        except (KeyError, TypeError, ValueError):
+            what = "what it says that the run recalled cannot be read; record it anew"
+            raise UserError(f"{transports.replay}: {what}") from None
         for reason in skipped:
             note(0, "proposer", "rules", "skipped a past run", reason)
-        return recollection.to_plain()
+        return content
 
     return Team(
         run=run,

@@ -4,4 +4,5 @@
 - ``prompt``    the messages of an ask; ``reading``: the answer in a model's text
 - ``endpoint``  one request; ``wire``: what a server says, checked
 - ``limits``    a run's budget, and rest for an endpoint that fails
+- ``transports`` endpoints, or what records and replays them (``recording``, ``transcript``)
 """
