@@ -65,8 +65,8 @@ class Transports:
             )
         self._transcript: Transcript | None = None
         self._recorder: Recorder | None = None
-        if self.replay is not None:
-            self._transcript = read_transcript(self.replay)
+        if replay is not None:
+            self._transcript = read_transcript(replay)
             self._models = _held(self._transcript, wanted)
         else:
             profiles = {name: settings.profile(name) for name in wanted}
@@ -74,9 +74,9 @@ class Transports:
                 name: RecordedModel(profile=profile, abilities=_plain(known(profile)))
                 for name, profile in profiles.items()
             }
-        if self.record is not None:
-            _check_new(self.record, goes_on)
-            self._recorder = Recorder(self.record, self._models, goes_on=goes_on)
+        if record is not None:
+            _check_new(record, goes_on)
+            self._recorder = Recorder(record.absolute(), self._models, goes_on=goes_on)
         self._made: dict[str, Transport] = {}
 
     @property
