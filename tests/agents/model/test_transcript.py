@@ -166,9 +166,7 @@ def test_tool_calls_and_odd_text_come_back_as_they_were() -> None:
     assert RecordedAnswer.model_validate(json.loads(written)).completion() == completion
 
 
-@pytest.mark.parametrize(
-    ("recorded", "replayed"), [(None, 0.0), (5.0, 0.0), (3600.0, 3600.0)]
-)  # fmt: skip
+@pytest.mark.parametrize(("recorded", "replayed"), [(None, 0.0), (5.0, 0.0), (3600.0, 3600.0)])
 def test_a_replay_waits_for_nobody(recorded: float | None, replayed: float) -> None:
     """Only a wait beyond what the port bears stays: it is why the port gave up."""
     assert LONGEST_WAIT_S < 3600
