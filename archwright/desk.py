@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +65,16 @@ class LocalRuns:
 
         prepare(brief, None)
 
-    def start(self, brief: Brief, hours: float | None = None, folder: Path | None = None) -> str:
+    def start(
+        self,
+        brief: Brief,
+        hours: float | None = None,
+        folder: Path | None = None,
+        transcripts: Mapping[str, str] | None = None,
+    ) -> str:
         """Begin a search in a process of its own; its id at once.
 
+        ``transcripts`` is the absolute path of one to ``record`` or to ``replay``.
         What is wrong with the brief is found before. Raises :class:`UserError`.
         """
         if hours is not None:
@@ -83,7 +91,8 @@ class LocalRuns:
         write_brief(brief, wanted / f"{run}.toml")
         self._registry.register(run, folder, brief.name)
         arguments = ["search", wanted / f"{run}.toml", "--run-dir", folder, "--run-id", run]
-        self._spawn(run, folder, arguments)
+        options = [(f"--{option}", path) for option, path in (transcripts or {}).items()]
+        self._spawn(run, folder, [*arguments, *chain.from_iterable(options)])
         return run
 
     def resume(self, run: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.agents.model.ledger import Asked, recorded
+from archwright.agents.model.transports import Transports
 from archwright.brief import Brief
 from archwright.desk import LocalRuns, open_desk
 from archwright.errors import UserError, printable
@@ -16,7 +17,7 @@ from archwright.memory.registry import Registry
 from archwright.progress import clock
 from archwright.report.text import clean, dollars
 from archwright.run import EVENTS_FILE
-from archwright.settings import Settings, load_settings
+from archwright.settings import load_settings
 from archwright.tools import all_tools
 from archwright.tools.desk import RunState
 from archwright.tools.searches import search_status, stop_search
@@ -25,15 +26,13 @@ FOLLOW_S = 0.5
 LOG_WIDTH = 80
 
 
-def detached(brief: Brief, settings: Settings, folder: Path | None, as_json: bool) -> None:
+def detached(brief: Brief, transports: Transports, folder: Path | None, as_json: bool) -> None:
     """Start a search that survives this terminal, and print its id."""
     from archwright.home import registry_file
 
-    for profile in brief.models.values():
-        settings.profile(profile)
     with Registry(registry_file()) as registry:
         runs = LocalRuns(registry)
-        run = runs.start(brief, folder=folder)
+        run = runs.start(brief, folder=folder, transcripts=transports.paths)
         where = runs.status(run).folder
     if as_json:
         print(json.dumps({"run": run, "folder": where}))

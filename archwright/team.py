@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
@@ -18,21 +17,22 @@ from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
 from archwright.agents.hybrid.notebook import ArchiveNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
-from archwright.agents.model.abilities import keep_abilities, kept_abilities
 from archwright.agents.model.ledger import Ledger, recorded, spent_before, spent_by_step
-from archwright.agents.model.limits import Limits, Spent, run_limits
+from archwright.agents.model.limits import Spent, run_limits
 from archwright.agents.model.port import ModelPort
+from archwright.agents.model.ports import open_port
 from archwright.agents.model.prices import price_of, unknown_price
+from archwright.agents.model.transports import Transports
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
 from archwright.agents.trust import ArchiveTrust
 from archwright.brief import Brief
+from archwright.errors import UserError
 from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
 from archwright.memory.recall import DesignMemory
 from archwright.memory.registry import Registry
-from archwright.settings import Profile, Settings
 from archwright.space import Value
 from archwright.workbench import Bench
 
@@ -41,7 +41,7 @@ def assemble(
     run: str,
     brief: Brief,
     bench: Bench,
-    settings: Settings,
+    transports: Transports,
     registry: Registry,
     memory: DesignMemory,
     archive: Archive,
@@ -57,7 +57,7 @@ def assemble(
     limits = run_limits(brief.budget, spent_before(spent, asks), spent_by_step(asks))
     ledger = Ledger(events)
     ports = {
-        name: _port(settings.profile(name), limits, ledger)
+        name: open_port(transports, name, limits, ledger)
         for name in sorted(set(brief.models.values()))
     }
     for profile in (asking.profile for asking in ports.values()):
@@ -95,10 +95,20 @@ def assemble(
 
     def remember() -> list[Any]:
         facts = {**conditions, **all_circumstances(problem)}
-        recollection, skipped = recollect(memory, registry, run, brief, problem, facts)
+
+        def recall() -> tuple[list[Any], tuple[str, ...]]:
+            recollection, skipped = recollect(memory, registry, run, brief, problem, facts)
+            return recollection.to_plain(), skipped
+
+        content, skipped = transports.recalled(recall)
+        try:
+            Recollection.from_plain(content)
+        except (KeyError, TypeError, ValueError):
+            what = "what it says that the run recalled cannot be read; record it anew"
+            raise UserError(f"{transports.replay}: {what}") from None
         for reason in skipped:
             note(0, "proposer", "rules", "skipped a past run", reason)
-        return recollection.to_plain()
+        return content
 
     return Team(
         run=run,
@@ -119,9 +129,3 @@ def assemble(
         model_spent=lambda: limits.spent,
         stopping=stopping,
     )
-
-
-def _port(profile: Profile, limits: Limits, ledger: Ledger) -> ModelPort:
-    """The port to a model; what its endpoint can do is found out once for all runs."""
-    known, learn = kept_abilities(profile), partial(keep_abilities, profile)
-    return ModelPort(profile, limits, ledger=ledger, abilities=known, learn=learn)

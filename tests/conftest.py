@@ -24,6 +24,13 @@ def pytest_sessionstart() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure() -> None:
+    """No model but on this machine: for fixtures of a whole session, too, and all processes."""
+    os.environ["ARCHWRIGHT_LOOPBACK_ONLY"] = "1"
+    for variable in [name for name in os.environ if name.startswith("OPENAI_")]:
+        del os.environ[variable]
+
+
 @dataclass(frozen=True)
 class TinyRun:
     """A finished run: its home, its folder, what ``--json`` printed."""
@@ -35,14 +42,10 @@ class TinyRun:
 
 @pytest.fixture(autouse=True)
 def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A temporary home and settings file, no keys, and models on this machine only."""
+    """A temporary home and settings file."""
     world = tmp_path_factory.mktemp("world")
     monkeypatch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
     monkeypatch.setenv("ARCHWRIGHT_SETTINGS", str(world / "settings.toml"))
-    monkeypatch.setenv("ARCHWRIGHT_LOOPBACK_ONLY", "1")
-    for variable in list(os.environ):
-        if variable.startswith("OPENAI_"):
-            monkeypatch.delenv(variable)
 
 
 @pytest.fixture

@@ -278,7 +278,7 @@ class Nodes:
             step,
             designs,
             team.evaluator.plan(step, designs) if designs else [],
-            lambda design, outcome: self._measured(step, design, outcome),
+            self._teller(step),
             lambda: team.stopping() or team.clock.seconds >= team.brief.search_seconds,
         )
         objected = was_rejected(team.archive, team.run, step)
@@ -372,17 +372,25 @@ class Nodes:
             for design, workload in zip(designs, problem.costing.workloads(rows), strict=True)
         }
 
-    def _measured(self, step: int, design: Design, outcome: Outcome) -> None:
+    def _teller(self, step: int) -> Callable[[Design, Outcome], None]:
+        """Tells of each outcome; its counts do not depend on which worker was quicker."""
         team = self._team
-        spent = team.spent()
-        data: dict[str, Any] = {"evaluated": spent, "seconds_left": self._seconds_left(spent)}
-        if outcome.failure is not None:
-            data |= {"failed": len(team.archive.failures(team.run)), "why": outcome.failure.reason}
-        else:
-            data["accuracy"] = outcome.measurements[0].value
-        team.events.record(
-            Event("evaluated", step, design.key, {**data, "origin": design.origin.proposer})
-        )
+        spent = team.spent(before_step=step)
+        failed = {(f.step, f.subject, f.evaluator) for f in team.archive.failures(team.run)}
+
+        def tell(design: Design, outcome: Outcome) -> None:
+            nonlocal spent
+            spent += 1
+            data: dict[str, Any] = {"evaluated": spent, "seconds_left": self._seconds_left(spent)}
+            if (failure := outcome.failure) is not None:
+                failed.add((step, design.network_key, failure.evaluator))
+                data |= {"failed": len(failed), "why": failure.reason}
+            else:
+                data["accuracy"] = outcome.measurements[0].value
+            origin = design.origin.proposer
+            team.events.record(Event("evaluated", step, design.key, {**data, "origin": origin}))
+
+        return tell
 
     def _seconds_left(self, spent: int) -> float:
         """Until the first budget is spent, at the pace of this process."""

@@ -7,4 +7,6 @@
 - ``endpoint``  one request; ``wire``: what a server says, checked
 - ``limits``    budgets of a run and its rounds, and rest for an endpoint that fails
 - ``prices``    what a model costs; ``ledger``: the record of every ask
+- ``transports`` endpoints, or what records and replays them (``recording``, ``transcript``);
+  ``ports``: ports over them
 """
