@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
-from archwright.agents.frontier import Pairings
+from archwright.agents.frontier import DOMINATED, Frontier, Pairings
 from archwright.agents.hybrid.levels import Levels
 from archwright.agents.minds import Position, Sentence
 from archwright.agents.problem import Problem
@@ -47,7 +47,7 @@ class OpeningAnswer(BaseModel):
 class Change(BaseModel):
     """A choice and its new value.
 
-    What both spaces name (bits) changes in both: they have to agree.
+    What both spaces name (bits) changes in both, where both have the value: they have to agree.
     """
 
     choice: str = Field(max_length=64)
@@ -70,8 +70,10 @@ class ProposalsAnswer(BaseModel):
 
 def opening_answer(space: Space, levels: Levels, designs: int) -> type[OpeningAnswer]:
     """The schema of an opening of at most ``designs`` networks."""
+    # A table's column may have any name, a field of pydantic's may not.
     fields: dict[str, Any] = {
-        choice.name: (_one_of(choice.values), ...) for choice in space.choices
+        f"choice_{c}": (_one_of(choice.values), Field(alias=choice.name))
+        for c, choice in enumerate(space.choices)
     }
     network = create_model("Network", **fields)
     design = create_model(
@@ -151,12 +153,13 @@ class Understood:
 class Reader:
     """Reads designs from answers: inside the space, never tried, affordable on some hardware.
 
-    ``mind`` is who proposes them, ``tried`` the networks that are taken, ``unwanted`` whether
-    the user's objections speak against a design.
+    ``mind`` is who proposes them, ``frontier`` what they have to join, ``tried`` the networks
+    that are taken, ``unwanted`` whether the user's objections speak against a design.
     """
 
     problem: Problem
     pairings: Pairings
+    frontier: Frontier
     mind: str
     tried: Collection[str]
     unwanted: Callable[[Design], bool]
@@ -166,7 +169,7 @@ class Reader:
         choices = self.problem.network_space.choices
         read: list[Design | Refusal] = []
         for number, wanted in enumerate(answer.designs):
-            values = wanted.network.model_dump()
+            values = wanted.network.model_dump(by_alias=True)
             network = {choice.name: _value(choice, values[choice.name]) for choice in choices}
             origin = Origin(self.mind, f"{wanted.level}: {wanted.rationale}")
             read.append(self._read(number, network, None, origin))
@@ -192,16 +195,25 @@ class Reader:
         return _without_repeats(read)
 
     def _changed(self, base: Design, changes: Sequence[Change]) -> tuple[Values, Values]:
-        """The candidate's network and hardware with the changes. Raises SpaceError."""
+        """The candidate's network and hardware with the changes. Raises SpaceError.
+
+        What both spaces name changes wherever there is such a value.
+        """
         network, hardware = dict(base.network), dict(base.hardware)
+        places = (
+            (network, self.problem.network_space),
+            (hardware, self.problem.hardware_space),
+        )
         for change in changes:
-            for point, space in (
-                (network, self.problem.network_space),
-                (hardware, self.problem.hardware_space),
-            ):
-                for choice in space.choices:
-                    if choice.name == change.choice:
-                        point[choice.name] = _value(choice, change.value)
+            named = [
+                (point, choice)
+                for point, space in places
+                for choice in space.choices
+                if choice.name == change.choice
+            ]
+            having = [(point, choice) for point, choice in named if change.value in _texts(choice)]
+            for point, choice in having or named[:1]:
+                point[choice.name] = _value(choice, change.value)
         return network, hardware
 
     def _read(
@@ -218,7 +230,9 @@ class Reader:
             hardware = problem.hardware_space.decode(best[None])[0]
         design = Design(network, hardware, origin)
         if design.network_key in self.tried:
-            return Refusal(number, "its network was tried before")
+            return Refusal(number, "its network was tried before, or is in the batch")
+        if not self.frontier.could_join(pairing):
+            return Refusal(number, DOMINATED)
         if self.unwanted(design):
             return Refusal(number, "the user rejected such a design")
         return design
@@ -255,12 +269,22 @@ def _one_of(values: Sequence[Value]) -> Any:
 
 
 def _as_text(given: object) -> object:
+    """A number as it is written: 8 for 8.0."""
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
     return str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
 
 
 def _value(choice: Choice, text: str) -> Value:
     """The choice's own value that is written like this. Raises :class:`SpaceError`."""
-    for value in choice.values:
-        if str(value) == text or (not isinstance(value, str) and f"{value:g}" == text):
-            return value
-    raise SpaceError(f"{choice.name} = {text!r}: allowed {', '.join(map(str, choice.values))}")
+    try:
+        return _texts(choice)[text]
+    except KeyError:
+        allowed = ", ".join(map(str, choice.values))
+        raise SpaceError(f"{choice.name} = {text!r}: allowed {allowed}") from None
+
+
+def _texts(choice: Choice) -> dict[str, Value]:
+    """The values by how they are written."""
+    short = {f"{v:g}": v for v in choice.values if not isinstance(v, str)}
+    return {**short, **{str(v): v for v in choice.values}}
