@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, Field
 
-from archwright.agents.frontier import Frontier, Pairing, Pairings
+from archwright.agents.frontier import DOMINATED, Frontier, Pairing, Pairings
 from archwright.agents.hybrid.words import designs_in_words, front_in_words
 from archwright.agents.lessons import Finding, findings
 from archwright.agents.minds import Minded, Note, Position, Sentence
@@ -23,7 +23,6 @@ from archwright.agents.problem import History, Problem, fits
 from archwright.agents.strategies.common import balanced_hardware
 from archwright.agents.trust import PlainTrust, Trust
 from archwright.design import Design
-from archwright.front import non_dominated
 from archwright.memory.records import Review, Verdict
 from archwright.space import Indices
 
@@ -91,10 +90,8 @@ class RuleBasedCritic:
         pairing = self._pairings.of(row)
         if len(pairing) == 0:
             return Review(index, Verdict.REJECT, self._why_nothing_suits(row))
-        if not self._could_join(pairing, situation.frontier):
-            return Review(
-                index, Verdict.REJECT, "dominated on every hardware even at an accuracy of 1"
-            )
+        if not situation.frontier.could_join(pairing):
+            return Review(index, Verdict.REJECT, DOMINATED)
         complaint = self._complaint(row, design)
         if complaint is None:
             return Review(index, Verdict.ACCEPT, "within the space and every bound")
@@ -128,12 +125,6 @@ class RuleBasedCritic:
             if metric != "accuracy" and not any(constraint.holds(v) for v in costs[metric][runs]):
                 return f"no hardware brings {metric} within the brief's bound"
         return "no hardware meets all bounds of the brief at once"
-
-    def _could_join(self, pairing: Pairing, frontier: Frontier) -> bool:
-        """Whether, were its accuracy 1, some pair would be on the front."""
-        bound = self._problem.losses({"accuracy": 1.0}, pairing.costs)
-        together = np.concatenate([frontier.losses, bound])
-        return bool(non_dominated(together)[len(frontier.losses) :].any())
 
 
 class Doubt(BaseModel):

@@ -18,6 +18,9 @@ from archwright.agents.problem import Evaluated, Problem
 from archwright.front import Floats, non_dominated
 from archwright.space import Indices
 
+DOMINATED = "dominated on every hardware even at an accuracy of 1"
+"""Why a network that could not join a front is turned away."""
+
 
 @dataclass(frozen=True)
 class Pairing:
@@ -131,6 +134,20 @@ class Frontier:
         together = np.concatenate([self.losses, self._losses([network], [pairing])])
         joined = self._problem.score.hypervolume(together[non_dominated(together)])
         return max(joined - self.hypervolume, 0.0)
+
+    def could_join(self, pairing: Pairing) -> bool:
+        """Whether a network on its pairing would be on the front, were its accuracy 1.
+
+        Of whatever else is learned it is given the best.
+        """
+        if len(pairing) == 0:
+            return False
+        bounds = {bound.metric: bound for bound in self._problem.score.bounds}
+        best = {m: bounds[m].value(0.0) for m in self._problem.learned_objectives}
+        if "accuracy" in best:
+            best["accuracy"] = 1.0
+        together = np.concatenate([self.losses, self._problem.losses(best, pairing.costs)])
+        return bool(non_dominated(together)[len(self.losses) :].any())
 
     def points(self) -> list[FrontPoint]:
         """The designs on the front, best accuracy first, then by their losses."""

@@ -6,6 +6,7 @@ recorded with its reason; a run never dies of a model.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, Protocol, TypeVar
 
@@ -82,7 +83,7 @@ def in_words(design: Design) -> str:
     """A design on one line, for a model to read: network, hardware, and why it was proposed."""
     network, hardware = _values(design.network), _values(design.hardware)
     reason = plain_text(design.origin.reason, LONGEST_SENTENCE)  # another run's words, maybe
-    return f"network {network}, hardware {hardware} ({reason})"
+    return f"network {network}, hardware {hardware} ({json.dumps(reason, ensure_ascii=False)})"
 
 
 def _values(point: Point) -> str:

@@ -38,11 +38,12 @@ class PlainTrust:
     """Trust in memory: the rule itself, over words kept in a dictionary."""
 
     def __init__(self) -> None:
-        self._words: dict[tuple[str, int], bool] = {}
+        self._words: dict[tuple[str, int], bool | None] = {}
 
     def heard(self, role: str, step: int, overruled: bool) -> None:
         """Keep how a role's word in a step went; the first word stays."""
-        self._words.setdefault((role, step), overruled)
+        if self._word(role, step) is None:
+            self._words[role, step] = overruled
 
     def rests(self, role: str, step: int) -> bool:
         """Whether the last words, :data:`PATIENCE` of them, were overruled, the last just now."""
@@ -82,12 +83,10 @@ class ArchiveTrust(PlainTrust):
         super().heard(role, step, self._archive.set_meta(self._run, _name(role, step), overruled))
 
     def _word(self, role: str, step: int) -> bool | None:
-        known = super()._word(role, step)
-        if known is None:
-            known = self._archive.meta(self._run, _name(role, step))
-            if known is not None:
-                super().heard(role, step, known)
-        return known
+        """From memory, which knows of silence, too: only :meth:`heard` can end it."""
+        if (role, step) not in self._words:
+            self._words[role, step] = self._archive.meta(self._run, _name(role, step))
+        return self._words[role, step]
 
 
 def _name(role: str, step: int) -> str:

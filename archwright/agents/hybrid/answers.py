@@ -21,7 +21,7 @@ from pydantic import (
     create_model,
 )
 
-from archwright.agents.frontier import Pairings
+from archwright.agents.frontier import DOMINATED, Frontier, Pairings
 from archwright.agents.hybrid.levels import Levels
 from archwright.agents.minds import Position, Sentence
 from archwright.agents.model.reading import complaints
@@ -64,7 +64,7 @@ class OpeningAnswer(BaseModel):
 class Change(BaseModel):
     """A choice and its new value.
 
-    What both spaces name (bits) changes in both: they have to agree.
+    What both spaces name (bits) changes in both, where both have the value: they have to agree.
     """
 
     choice: str = Field(max_length=64)
@@ -87,8 +87,10 @@ class ProposalsAnswer(BaseModel):
 
 def opening_answer(space: Space, levels: Levels, designs: int) -> type[OpeningAnswer]:
     """The schema of an opening of at most ``designs`` networks."""
+    # A table's column may have any name, a field of pydantic's may not.
     fields: dict[str, Any] = {
-        choice.name: (_one_of(choice.values), ...) for choice in space.choices
+        f"choice_{c}": (_one_of(choice.values), Field(alias=choice.name))
+        for c, choice in enumerate(space.choices)
     }
     network = create_model("Network", **fields)
     design = create_model(
@@ -168,12 +170,13 @@ class Understood:
 class Reader:
     """Reads designs from answers: inside the space, never tried, affordable on some hardware.
 
-    ``mind`` is who proposes them, ``tried`` the networks that are taken, ``unwanted`` whether
-    the user's objections speak against a design.
+    ``mind`` is who proposes them, ``frontier`` what they have to join, ``tried`` the networks
+    that are taken, ``unwanted`` whether the user's objections speak against a design.
     """
 
     problem: Problem
     pairings: Pairings
+    frontier: Frontier
     mind: str
     tried: Collection[str]
     unwanted: Callable[[Design], bool]
@@ -186,7 +189,7 @@ class Reader:
             if isinstance(wanted, Unreadable):
                 read.append(Refusal(number, OUTSIDE, wanted.reason))
                 continue
-            values = wanted.network.model_dump()
+            values = wanted.network.model_dump(by_alias=True)
             network = {choice.name: _value(choice, values[choice.name]) for choice in choices}
             origin = Origin(self.mind, f"{wanted.level}: {wanted.rationale}")
             read.append(self._read(number, network, None, origin))
@@ -215,16 +218,25 @@ class Reader:
         return _without_repeats(read)
 
     def _changed(self, base: Design, changes: Sequence[Change]) -> tuple[Values, Values]:
-        """The candidate's network and hardware with the changes. Raises SpaceError."""
+        """The candidate's network and hardware with the changes. Raises SpaceError.
+
+        What both spaces name changes wherever there is such a value.
+        """
         network, hardware = dict(base.network), dict(base.hardware)
+        places = (
+            (network, self.problem.network_space),
+            (hardware, self.problem.hardware_space),
+        )
         for change in changes:
-            for point, space in (
-                (network, self.problem.network_space),
-                (hardware, self.problem.hardware_space),
-            ):
-                for choice in space.choices:
-                    if choice.name == change.choice:
-                        point[choice.name] = _value(choice, change.value)
+            named = [
+                (point, choice)
+                for point, space in places
+                for choice in space.choices
+                if choice.name == change.choice
+            ]
+            having = [(point, choice) for point, choice in named if change.value in _texts(choice)]
+            for point, choice in having or named[:1]:
+                point[choice.name] = _value(choice, change.value)
         return network, hardware
 
     def _read(
@@ -241,7 +253,9 @@ class Reader:
             hardware = problem.hardware_space.decode(best[None])[0]
         design = Design(network, hardware, origin)
         if design.network_key in self.tried:
-            return Refusal(number, "its network was tried before")
+            return Refusal(number, "its network was tried before, or is in the batch")
+        if not self.frontier.could_join(pairing):
+            return Refusal(number, DOMINATED)
         if self.unwanted(design):
             return Refusal(number, "the user rejected such a design")
         return design
@@ -295,12 +309,22 @@ def _several(design: type[BaseModel], most: int) -> Any:
 
 
 def _as_text(given: object) -> object:
+    """A number as it is written: 8 for 8.0."""
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
     return str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
 
 
 def _value(choice: Choice, text: str) -> Value:
     """The choice's own value that is written like this. Raises :class:`SpaceError`."""
-    for value in choice.values:
-        if str(value) == text or (not isinstance(value, str) and f"{value:g}" == text):
-            return value
-    raise SpaceError(f"{choice.name} = {text!r}: allowed {', '.join(map(str, choice.values))}")
+    try:
+        return _texts(choice)[text]
+    except KeyError:
+        allowed = ", ".join(map(str, choice.values))
+        raise SpaceError(f"{choice.name} = {text!r}: allowed {allowed}") from None
+
+
+def _texts(choice: Choice) -> dict[str, Value]:
+    """The values by how they are written."""
+    short = {f"{v:g}": v for v in choice.values if not isinstance(v, str)}
+    return {**short, **{str(v): v for v in choice.values}}

@@ -49,7 +49,9 @@ class PlainNotebook:
 
     def keep(self, advice: Advice) -> None:
         """Write it down."""
-        self.kept.append(advice)
+        known = ((other.step, other.attempt) for other in self.kept)
+        if (advice.step, advice.attempt) not in known:
+            self.kept.append(advice)
 
     def last(self, before_step: int) -> tuple[Advice, ...]:
         """All advice of the last step before this one in which a model was asked."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from archwright.agents.costing import NothingFree
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
 from archwright.agents.hybrid.levels import Levels, LevelState, thin
 from archwright.agents.problem import Problem
@@ -27,7 +28,8 @@ SEED = 13
 COMPARED = 24
 """Networks in which each value is tried to see what it costs."""
 FRONT_ROWS = 12
-LESSONS = 8
+MOST_NOTES = 8
+"""Of each kind: lessons, objections, the user's own."""
 LONGEST_REASON = 80
 SLOW_LAYERS = 2
 
@@ -39,13 +41,17 @@ def problem_in_words(problem: Problem, pairings: Pairings, levels: Levels) -> st
         for bound in problem.score.bounds
     )
     bounds = [f"{metric}: {_bound(c)}" for metric, c in problem.constraints.items()]
+    costs = _network_costs(problem, pairings)
+    priced = (
+        f", with what each value costs in {_priced(problem)} as a multiple of the first value's, "
+        "all else equal"
+    )
     lines = [
         *([problem.about] if problem.about else []),
         f"Objectives: {aims}.",
         *([f"Bounds that every design must keep: {'; '.join(bounds)}."] if bounds else []),
-        "Choices of a network, with what each value costs in "
-        f"{_priced(problem)} as a multiple of the first value's, all else equal:",
-        *_choices(problem.network_space.choices, _network_costs(problem, pairings)),
+        f"Choices of a network{priced if costs else ''}:",
+        *_choices(problem.network_space.choices, costs),
     ]
     if problem.hardware_space.size > 1:
         lines += [
@@ -135,7 +141,7 @@ def designs_in_words(problem: Problem, designs: Sequence[Design]) -> Iterator[st
     for number, design in enumerate(designs):
         gain = design.origin.expected_gain
         expected = "?" if gain is None else f"{gain:.2g}"
-        why = plain_text(design.origin.reason, LONGEST_REASON)
+        [why] = quoted([design.origin.reason], LONGEST_REASON)
         yield f"{number}, {expected} | {_row(problem, design.network, design.hardware)} | {why}"
 
 
@@ -149,7 +155,12 @@ def levels_in_words(levels: Levels, states: Sequence[LevelState]) -> Iterator[st
 
 
 def bottlenecks_in_words(problem: Problem, frontier: Frontier) -> Iterator[str]:
-    """The slowest layers of the front's most accurate, middle and cheapest design."""
+    """The slowest layers of the front's most accurate, middle and cheapest design.
+
+    None where networks have no layers that anyone knows of.
+    """
+    if isinstance(problem.costing, NothingFree):
+        return
     for point in _thinned(frontier.points(), 3):
         workload = problem.costing.workloads(point.evaluated.row[None])[0]
         hardware = problem.hardware_space.decode(point.hardware[None])[0]
@@ -167,10 +178,15 @@ def bottlenecks_in_words(problem: Problem, frontier: Frontier) -> Iterator[str]:
         yield f"design with {measured}: {said}"
 
 
-def quoted(texts: Sequence[str]) -> list[str]:
-    """Notes, each on one line between quotation marks that it cannot close."""
-    short = [plain_text(text, LONGEST_TEXT) for text in texts[:LESSONS]]
-    return [json.dumps(text, ensure_ascii=False) for text in short]
+def objected(problem: Problem, objections: Sequence[tuple[Design, str]]) -> list[str]:
+    """The last designs that someone objected to, and why, as data on a line each."""
+    last = objections[-MOST_NOTES:]
+    return quoted([f"{_row(problem, d.network, d.hardware)}: {why}" for d, why in last])
+
+
+def quoted(texts: Sequence[str], longest: int = LONGEST_TEXT) -> list[str]:
+    """Texts, each on one line between quotation marks that it cannot close."""
+    return [json.dumps(plain_text(text, longest), ensure_ascii=False) for text in texts]
 
 
 def _heading(problem: Problem) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def asked(port: ModelPort, contexts: list[str]) -> list[Any]:
             came.append(str(fault))
         else:
             came.append({**vars(answer), "seconds": None})
-    return [*came, port.limits.spent]
+    return [*came, replace(port.limits.spent, seconds=0.0)]
 
 
 def rows(file: Path) -> list[dict[str, Any]]:
