@@ -121,7 +121,9 @@ def test_what_is_not_there_fails_once_and_is_not_sent_again(file: Path, chat_ser
 
 def test_the_file_says_what_was_asked_and_how_to_ask(file: Path, chat_server: Any) -> None:
     chat_server.script = say(GOOD)
-    settings = settings_for(chat_server, dollars_per_million_tokens_in=0.5)
+    settings = settings_for(
+        chat_server, dollars_per_million_tokens_in=0.5, dollars_per_million_tokens_out=1.0
+    )
     ask(port(Transports(settings, ["m"], record=file)), "the data of today")
     header, exchange = rows(file)
     assert (header["kind"], header["format"]) == ("header", 1)
