@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from archwright.agents.frontier import Frontier, Pairings
-from archwright.agents.hybrid.notebook import PlainNotebook
+from archwright.agents.hybrid.notebook import Advice, PlainNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
+from archwright.agents.hybrid.share import FIRST
+from archwright.agents.model.ledger import Asked
 from archwright.agents.model.port import ModelPort
 from archwright.agents.phases import EXPLORE, OPENING
 from archwright.agents.problem import History, Problem, Suggestion
@@ -26,14 +28,78 @@ class Remark:
     reason: str
 
 
-class AdvisedSearch:
-    """One search with one seed: proposes batch after batch as a run's proposer would."""
+@dataclass(frozen=True)
+class Account:
+    """A model's part in a search: every ask, what came of each, and what was noted."""
 
-    def __init__(self, problem: Problem, pairings: Pairings, seed: int, port: ModelPort) -> None:
+    asks: tuple[Asked, ...]
+    advice: tuple[Advice, ...]
+    remarks: tuple[Remark, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all asks, in and out."""
+        return sum(asked.tokens_in + asked.tokens_out for asked in self.asks)
+
+    @property
+    def dollars(self) -> float | None:
+        """What they cost; None where a price is not known."""
+        known = [asked.dollars for asked in self.asks if asked.dollars is not None]
+        return sum(known) if len(known) == len(self.asks) else None
+
+    @property
+    def taken(self) -> int:
+        """Designs that the model proposed and that were evaluated."""
+        return sum(len(advice.networks) for advice in self.advice)
+
+    @property
+    def refused(self) -> int:
+        """Designs that were turned down before anything was paid for."""
+        return sum(advice.refused for advice in self.advice)
+
+    @property
+    def share(self) -> float:
+        """The model's share of a batch when it was last asked."""
+        return self.advice[-1].share if self.advice else FIRST
+
+
+@dataclass(frozen=True)
+class Adviser:
+    """A model profile behind a hybrid: each search reaches it anew, with a budget of its own.
+
+    A replay begins with the transcript's first answers in every search. Picklable, so that
+    workers can ask, too.
+    """
+
+    settings: Settings
+    profile: str
+    budget: Budget
+    record: Path | None = None
+    replay: Path | None = None
+
+    def open(self, ledger: Callable[[Asked], None]) -> ModelPort:
+        """A port to the model; ``ledger`` hears of every ask."""
+        transports = Transports(self.settings, [self.profile], self.record, self.replay)
+        return open_port(transports, self.profile, run_limits(self.budget), ledger)
+
+
+class AdvisedSearch:
+    """One search with one seed: proposes batch after batch as a run's proposer would.
+
+    The first batch is twice as large: half of an opening is the optimiser's own.
+    """
+
+    def __init__(self, problem: Problem, pairings: Pairings, seed: int, adviser: Adviser) -> None:
         self._problem, self._pairings = problem, pairings
-        self.notebook, self.remarks = PlainNotebook(), list[Remark]()
+        self._notebook, self._remarks, self._asks = PlainNotebook(), list[Remark](), list[Asked]()
+        port = adviser.open(self._asks.append)
         rules = RuleBasedProposer(problem, pairings, seed)
-        self._proposer = ModelProposer(rules, problem, pairings, port, self._note, self.notebook)
+        self._proposer = ModelProposer(rules, problem, pairings, port, self._note, self._notebook)
+
+    @property
+    def account(self) -> Account:
+        """What the model took, and what came of what it proposed."""
+        return Account(tuple(self._asks), tuple(self._notebook.kept), tuple(self._remarks))
 
     def ask(self, step: int, designs: int, history: History) -> list[Suggestion]:
         """The batch of a step, after what the steps before it revealed."""
@@ -57,4 +123,4 @@ class AdvisedSearch:
         return Suggestion(network, hardware, design.origin.reason, design.origin.parents)
 
     def _note(self, step: int, role: str, mind: str, decision: str, reason: str) -> None:
-        self.remarks.append(Remark(step, mind, decision, reason))
+        self._remarks.append(Remark(step, mind, decision, reason))
