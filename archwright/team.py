@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+from archwright.agents.analyst import Analyst
 from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
 from archwright.agents.evaluator import (
     AccuracyInstrument,
@@ -18,9 +19,11 @@ from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
 from archwright.agents.model.limits import Limits, Spent
 from archwright.agents.model.port import ModelPort
+from archwright.agents.model.tool_loop import ToolUse
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import ModelProposer, Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
+from archwright.agents.toolbox import Toolbox
 from archwright.brief import Brief
 from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
@@ -48,7 +51,15 @@ def assemble(
     """The team of a run. Roles that the brief gives a model profile get a model's mind."""
     problem, pairings = bench.problem, bench.pairings
     limits = Limits(brief.budget.tokens, brief.budget.dollars, spent)
-    ports = {name: ModelPort(settings.profile(name), limits) for name in set(brief.models.values())}
+
+    def record_tool(step: int, role: str, use: ToolUse) -> None:
+        label = f"{role}/{use.ask}/{use.number}"
+        events.record(Event("tool", step, label, {"role": role, **use.to_plain()}))
+
+    ports = {
+        name: ModelPort(settings.profile(name), limits, record_tool=record_tool)
+        for name in set(brief.models.values())
+    }
 
     def note(step: int, role: str, mind: str, decision: str, reason: str) -> None:
         label = f"{role}/{decision}/{zlib.crc32(reason.encode()):08x}"
@@ -57,22 +68,6 @@ def assemble(
 
     def port(role: Any) -> ModelPort | None:
         return ports[brief.models[role]] if role in brief.models else None
-
-    planner: Planner = RuleBasedPlanner()
-    proposer_rules = RuleBasedProposer(problem, pairings, brief.seed, note)
-    proposer: Proposer = proposer_rules
-    critic_rules = RuleBasedCritic(problem, pairings)
-    critic: Critic = critic_rules
-    evaluator_rules = RuleBasedEvaluator(problem)
-    evaluator: EvaluatorMind = evaluator_rules
-    if found := port("planner"):
-        planner = ModelPlanner(found, note)
-    if found := port("proposer"):
-        proposer = ModelProposer(proposer_rules, problem, found, note)
-    if found := port("critic"):
-        critic = ModelCritic(critic_rules, found, note)
-    if found := port("evaluator"):
-        evaluator = ModelEvaluator(evaluator_rules, found, note)
 
     conditions: dict[str, Value] = {
         "network space": problem.network_space.name,
@@ -86,7 +81,29 @@ def assemble(
             note(0, "proposer", "rules", "skipped a past run", reason)
         return recollection.to_plain()
 
-    return Team(
+    recollection = Recollection.from_plain(archive.freeze_recall(run, 0, remember))
+    toolbox = Toolbox(
+        problem, pairings, brief.seed, recollection, lambda step: team.history(before_step=step)
+    )
+    planner: Planner = RuleBasedPlanner()
+    proposer_rules = RuleBasedProposer(problem, pairings, brief.seed, note)
+    proposer: Proposer = proposer_rules
+    critic_rules = RuleBasedCritic(problem, pairings)
+    critic: Critic = critic_rules
+    evaluator_rules = RuleBasedEvaluator(problem)
+    evaluator: EvaluatorMind = evaluator_rules
+    analyst: Analyst | None = None
+    if found := port("planner"):
+        planner = ModelPlanner(found, note)
+    if found := port("proposer"):
+        proposer = ModelProposer(proposer_rules, problem, found, note)
+    if found := port("critic"):
+        critic = ModelCritic(critic_rules, found, note)
+    if found := port("evaluator"):
+        evaluator = ModelEvaluator(evaluator_rules, found, note)
+        analyst = Analyst(found, note, toolbox)
+
+    team = Team(
         run=run,
         brief=brief,
         problem=problem,
@@ -99,9 +116,11 @@ def assemble(
         proposer=proposer,
         critic=critic,
         evaluator=evaluator,
-        recollection=Recollection.from_plain(archive.freeze_recall(run, 0, remember)),
+        recollection=recollection,
         conditions=conditions,
         note=note,
         model_spent=lambda: limits.spent,
         stopping=stopping,
+        analyst=analyst,
     )
+    return team

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
 
 from archwright.agents import foresight
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
+from archwright.agents.model.prompt import compact
 from archwright.agents.problem import History, Problem
 from archwright.agents.recollection import Recollection
 from archwright.border import ChoiceValue, Table, complaint
@@ -98,7 +99,7 @@ class Offered:
             "function": {
                 "name": name,
                 "description": declared.description,
-                "parameters": _short(declared.arguments.model_json_schema()),
+                "parameters": compact(declared.arguments.model_json_schema()),
             },
         }
         self._declared, self._view = declared, view
@@ -248,7 +249,7 @@ def _recall_designs(view: _View, arguments: _RecallDesigns) -> object:
         wanted = arguments.network.items()
         networks.sort(key=lambda known: -sum(known[name] == value for name, value in wanted))
     elif fronts:
-        networks = _thinned(networks[: len(fronts)], arguments.designs)
+        networks = _thinned(networks[: max(len(fronts), arguments.designs)], arguments.designs)
     return {
         "note": "accuracies of other runs, on other data perhaps: no measurements of this run",
         "network choices": list(space.names),
@@ -364,21 +365,6 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         return rounded(value) if np.isfinite(value) else None
     return value
-
-
-def _short(schema: Any) -> Any:
-    """A schema without what pydantic says beside it: titles and docstrings of classes."""
-    if isinstance(schema, list):
-        return [_short(inner) for inner in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        name: {key: _short(inner) for key, inner in value.items()}
-        if name == "properties"
-        else _short(value)
-        for name, value in schema.items()
-        if name != "title"
-    }
 
 
 def _thinned(items: Sequence[Item], most: int) -> list[Item]:

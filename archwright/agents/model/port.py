@@ -25,6 +25,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -33,6 +34,7 @@ from archwright.agents.model.endpoint import Endpoint, Transport
 from archwright.agents.model.limits import Breaker, Limits
 from archwright.agents.model.prompt import estimated_tokens, messages_of, schema_of
 from archwright.agents.model.reading import complaints, read_json
+from archwright.agents.model.tool_loop import ToolUse, answer_with_tools
 from archwright.agents.model.wire import Completion, EndpointFault, Message
 from archwright.errors import BudgetSpent, ModelFailure
 from archwright.settings import Profile
@@ -43,6 +45,7 @@ FIRST_WAIT_S = 0.25
 
 _FORMATS = ("json_schema", "json_object", "text")
 _ASKS_FOR_LESS = frozenset({400, 422, 501})
+_REFUSES_TOOLS = _ASKS_FOR_LESS | {404}
 _log = logging.getLogger(__name__)
 
 AnswerModel = TypeVar("AnswerModel", bound=BaseModel)
@@ -151,6 +154,10 @@ class _InvalidAnswer(Exception):
     """The model's text is not the answer asked for; the message can be sent back to it."""
 
 
+def _forget(step: int, role: str, use: ToolUse) -> None:
+    """Keeps no record of a tool call."""
+
+
 class ModelPort:
     """Asks one model. Threads may share a port; the breaker's state is the port's own."""
 
@@ -160,12 +167,15 @@ class ModelPort:
         limits: Limits,
         breaker: Breaker | None = None,
         transport: Transport | None = None,
+        record_tool: Callable[[int, str, ToolUse], None] = _forget,
     ) -> None:
         self.profile = profile
         self.limits = limits
         self._endpoint = transport or Endpoint(profile)
         self._breaker = breaker or Breaker()
         self._dialects: dict[type[BaseModel], _Dialect] = {}
+        self._record_tool = record_tool
+        self._takes_tools: bool | None = None  # not known before the first ask with tools
 
     def __repr__(self) -> str:
         return f"ModelPort({self._endpoint!r})"
@@ -196,7 +206,17 @@ class ModelPort:
         messages = messages_of(
             question.role, question.instructions, question.context, question.answer
         )
-        text = self._complete(messages, question.answer, tally)
+
+        def send(sent: list[Message], schemas: Sequence[Mapping[str, object]]) -> Completion:
+            return self._complete(sent, question.answer, tally, schemas)
+
+        messages, text = answer_with_tools(
+            messages,
+            question.tools,
+            send,
+            self._endpoint.scrub,
+            partial(self._record_tool, question.step, question.role),
+        )
         first: AnswerModel | None = None
         try:
             first = self._parse(text, question.answer)
@@ -210,7 +230,8 @@ class ModelPort:
             messages = [*messages, {"role": "assistant", "content": text[:4000]}]
         messages = [*messages, {"role": "user", "content": complaint}]
         try:
-            second = self._parse(self._complete(messages, question.answer, tally), question.answer)
+            corrected = self._complete(messages, question.answer, tally).content
+            second = self._parse(corrected, question.answer)
         except _InvalidAnswer as invalid:
             if first is not None:  # valid in form: its caller takes what is right in it
                 return first, wrong
@@ -230,17 +251,37 @@ class ModelPort:
         except ValueError as error:
             raise _InvalidAnswer(str(error)) from None
 
-    def _complete(self, messages: list[Message], answer: type[BaseModel], tally: _Tally) -> str:
-        """The text of a whole answer, however often it has to be asked for."""
+    def _complete(
+        self,
+        messages: list[Message],
+        answer: type[BaseModel],
+        tally: _Tally,
+        tools: Sequence[Mapping[str, object]] = (),
+    ) -> Completion:
+        """A whole answer, or calls of ``tools``, however often it has to be asked for.
+
+        An endpoint that refuses tools is asked without them from then on.
+        """
         proven = self._dialects.get(answer)
         dialect = proven or _Dialect()
         retries = 0
         while True:
             options = dialect.options(answer, self.profile.max_output_tokens)
+            offered = bool(tools) and self._takes_tools is not False
+            if offered:
+                options.pop("response_format", None)
+                options["tools"] = list(tools)
             try:
                 completion = self._send(messages, options, tally)
                 break
             except EndpointFault as fault:
+                refused = fault.status in _REFUSES_TOOLS or (
+                    fault.status == 500 and retries == self.profile.max_retries
+                )
+                refused = refused and "max_completion_tokens" not in fault.reason
+                if offered and refused and self._takes_tools is None:
+                    self._takes_tools = False
+                    continue
                 less = dialect.step_down(fault.reason) if proven is None else None
                 # llama-cpp-python answers 500, not 400, to a response_format it lacks.
                 if less and (fault.status in _ASKS_FOR_LESS or fault.status == 500):
@@ -250,14 +291,17 @@ class ModelPort:
                     raise ModelFailure(fault.reason) from None
                 _wait(fault, retries)
                 retries += 1
-        self._dialects[answer] = dialect
+        if offered:
+            self._takes_tools = True
+        else:
+            self._dialects[answer] = dialect
         if completion.refusal or completion.finish_reason == "content_filter":
             raise ModelFailure("refused by the model")
         if completion.finish_reason == "length":
             raise ModelFailure(f"truncated at {self.profile.max_output_tokens} tokens")
         if len(completion.content) > LARGEST_ANSWER_CHARACTERS:
             raise ModelFailure(f"enormous answer: {len(completion.content)} characters")
-        return completion.content
+        return completion
 
     def _send(
         self, messages: list[Message], options: Mapping[str, object], tally: _Tally

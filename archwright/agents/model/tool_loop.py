@@ -12,50 +12,42 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from archwright.agents.model.prompt import quoted
+from archwright.agents.model.prompt import quoted, sendable
 from archwright.agents.model.wire import Completion, Message, ToolCall
 from archwright.memory.lessons import plain_text
+
+if TYPE_CHECKING:
+    from archwright.agents.model.port import OfferedTool
 
 MOST_ROUNDS = 4
 MOST_CALLS = 8
 """Of one round; further calls are passed over."""
 MOST_CHARACTERS = 16_000
 """Of all results of one ask, about five thousand tokens: a small model's prompt is short."""
-LONGEST_ARGUMENTS = 10_000
 LONGEST_SAID = 4_000
+LONGEST_RECORDED = 300
 NO_MORE = "error: no more tools: answer now"
 NOW = "Now answer, without tools: one JSON object of the schema, and nothing else."
 
 
-class OfferedTool(Protocol):
-    """What the loop needs of a tool (:class:`archwright.agents.model.port.OfferedTool`)."""
-
-    name: str
-    schema: Mapping[str, object]
-
-    def call(self, arguments: str) -> str:
-        """The result, or ``error: ...``; never raises."""
-        ...
-
-
-class Send(Protocol):
-    """Sends the conversation: with tools, or, where there are none, for the final answer."""
-
-    def __call__(
-        self, messages: list[Message], tools: Sequence[Mapping[str, object]]
-    ) -> Completion:
-        """The completion. What it raises ends the ask."""
-        ...
+Send = Callable[[list[Message], Sequence[Mapping[str, object]]], Completion]
+"""Sends a conversation with the schemas of tools; without any, for the final answer. What it
+raises ends the ask."""
 
 
 @dataclass(frozen=True)
 class ToolUse:
-    """One call, for the record: its ``number`` in its ask, and what came of it."""
+    """One call, for the record: which ask, its ``number`` there, and what came of it.
 
+    ``ask`` is a hash of what was asked: the same when a run is replayed or resumed.
+    """
+
+    ask: str
     number: int
     tool: str
     arguments: str
@@ -66,6 +58,15 @@ class ToolUse:
         """ "answered", or the error in a line."""
         failed = self.result.startswith("error:")
         return plain_text(self.result, 200) if failed else "answered"
+
+    def to_plain(self) -> dict[str, str | int]:
+        """For an event: what was asked of which tool, what came of it, how much to read."""
+        return {
+            "tool": self.tool,
+            "arguments": plain_text(self.arguments, LONGEST_RECORDED),
+            "outcome": self.outcome,
+            "characters": len(self.result),
+        }
 
 
 def answer_with_tools(
@@ -79,8 +80,11 @@ def answer_with_tools(
 
     ``scrub`` takes secrets out of what the model wrote before anything is done with it.
     """
+    if not tools:
+        return messages, send(messages, ()).content
     known = {tool.name: tool for tool in tools}
     schemas = [tool.schema for tool in tools]
+    ask = f"{zlib.crc32(json.dumps(messages).encode()):08x}"
     number = characters = 0
     for turn in range(MOST_ROUNDS):
         said = send(messages, schemas)
@@ -91,7 +95,7 @@ def answer_with_tools(
         for call in calls:
             result = NO_MORE if characters > MOST_CHARACTERS else _called(known, call)
             characters += len(result)
-            record(ToolUse(number, call.name, plain_text(call.arguments, 300), result))
+            record(ToolUse(ask, number, call.name, call.arguments, result))
             number += 1
             content = quoted(scrub(result))
             messages = [*messages, {"role": "tool", "tool_call_id": call.id, "content": content}]
@@ -117,22 +121,21 @@ def _said(text: str, calls: Sequence[ToolCall]) -> Message:
     """The model's own message. Arguments that are no JSON are left out: servers parse them."""
     return {
         "role": "assistant",
-        "content": text[:LONGEST_SAID],
+        "content": sendable(text[:LONGEST_SAID]),
         "tool_calls": [
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": _sendable(call.arguments)},
+                "function": {"name": call.name, "arguments": _parsable(call.arguments)},
             }
             for call in calls
         ],
     }
 
 
-def _sendable(arguments: str) -> str:
+def _parsable(arguments: str) -> str:
     try:
-        if len(arguments) > LONGEST_ARGUMENTS or not isinstance(json.loads(arguments), dict):
-            return "{}"
+        is_object = isinstance(json.loads(arguments), dict)
     except (ValueError, RecursionError):
-        return "{}"
-    return arguments.encode("utf-8", "replace").decode("utf-8")
+        is_object = False
+    return sendable(arguments) if is_object else "{}"
