@@ -275,14 +275,13 @@ class ModelPort:
                 completion = self._send(messages, options, tally)
                 break
             except EndpointFault as fault:
-                refused = fault.status in _REFUSES_TOOLS or (
-                    fault.status == 500 and retries == self.profile.max_retries
-                )
-                refused = refused and "max_completion_tokens" not in fault.reason
-                if offered and refused and self._takes_tools is None:
+                about_tools = offered and "max_completion_tokens" not in fault.reason
+                if about_tools and self._refuses_tools(fault, retries):
                     self._takes_tools = False
                     continue
-                less = dialect.step_down(fault.reason) if proven is None else None
+                less = None
+                if proven is None and not about_tools:
+                    less = dialect.step_down(fault.reason)
                 # llama-cpp-python answers 500, not 400, to a response_format it lacks.
                 if less and (fault.status in _ASKS_FOR_LESS or fault.status == 500):
                     dialect = less
@@ -302,6 +301,11 @@ class ModelPort:
         if len(completion.content) > LARGEST_ANSWER_CHARACTERS:
             raise ModelFailure(f"enormous answer: {len(completion.content)} characters")
         return completion
+
+    def _refuses_tools(self, fault: EndpointFault, retries: int) -> bool:
+        """Whether this is for good; a 500 may pass, so only the last one counts."""
+        last = fault.status == 500 and retries == self.profile.max_retries
+        return self._takes_tools is None and (last or fault.status in _REFUSES_TOOLS)
 
     def _send(
         self, messages: list[Message], options: Mapping[str, object], tally: _Tally
