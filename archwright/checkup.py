@@ -89,7 +89,7 @@ def _home() -> Finding:
 
 def _settings() -> list[Finding]:
     """The settings file, and each model that it names."""
-    from archwright.agents.model.port import check_endpoint
+    from archwright.agents.model.probing import check_endpoint
     from archwright.settings import load_settings, settings_path
 
     path = settings_path()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from archwright.agents.analyst import Analyst
@@ -17,6 +18,7 @@ from archwright.agents.evaluator import (
 )
 from archwright.agents.failings import all_circumstances
 from archwright.agents.graph import Clock, Team
+from archwright.agents.model.abilities import keep_abilities, kept_abilities
 from archwright.agents.model.limits import Limits, Spent
 from archwright.agents.model.port import ModelPort
 from archwright.agents.model.tool_loop import ToolUse
@@ -29,7 +31,7 @@ from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
 from archwright.memory.recall import DesignMemory
 from archwright.memory.registry import Registry
-from archwright.settings import Settings
+from archwright.settings import Profile, Settings
 from archwright.space import Value
 from archwright.workbench import Bench
 
@@ -57,8 +59,8 @@ def assemble(
         events.record(Event("tool", step, label, {"role": role, **use.to_plain()}))
 
     ports = {
-        name: ModelPort(settings.profile(name), limits, record_tool=record_tool)
-        for name in set(brief.models.values())
+        name: _port(settings.profile(name), limits, record_tool)
+        for name in sorted(set(brief.models.values()))
     }
 
     def note(step: int, role: str, mind: str, decision: str, reason: str) -> None:
@@ -124,3 +126,11 @@ def assemble(
         analyst=analyst,
     )
     return team
+
+
+def _port(
+    profile: Profile, limits: Limits, record_tool: Callable[[int, str, ToolUse], None]
+) -> ModelPort:
+    """The port to a model; what its endpoint can do is found out once for all runs."""
+    known, keep = kept_abilities(profile), partial(keep_abilities, profile)
+    return ModelPort(profile, limits, abilities=known, learn=keep, record_tool=record_tool)

@@ -90,18 +90,23 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     return TinyRun(world / "home", world / "run", json.loads(made.read_text(encoding="utf-8")))
 
 
-@pytest.fixture(scope="session")
-def _chat_module() -> Any:
-    """tests/agents/chat_server.py, loaded by path: tests are not a package."""
-    name = "archwright_tests_chat_server"
-    path = REPOSITORY / "tests" / "agents" / "chat_server.py"
-    spec = importlib.util.spec_from_file_location(name, path)
+def _loaded(name: str) -> Any:
+    """A module of tests/agents, loaded by path: tests are not a package."""
+    known = f"archwright_tests_{name}"
+    path = REPOSITORY / "tests" / "agents" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(known, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
+    sys.modules[known] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def _chat_module() -> Any:
+    """tests/agents/chat_server.py."""
+    return _loaded("chat_server")
 
 
 @pytest.fixture(scope="session")
@@ -110,11 +115,19 @@ def reply(_chat_module: Any) -> Any:
     return _chat_module.Reply
 
 
+@pytest.fixture(scope="session")
+def with_faults(_chat_module: Any) -> Any:
+    """``with_faults(script, share, seed)``: a script that spoils a share of the answers."""
+    return _loaded("chat_faults").with_faults
+
+
 @pytest.fixture
 def start_chat_server(_chat_module: Any) -> Iterator[Callable[..., Any]]:
-    """``start_chat_server(script) -> ChatServer``, running until the test ends."""
+    """``start_chat_server(script, kind="full") -> ChatServer``, running until the test ends."""
     with ExitStack() as running:
-        yield lambda script: running.enter_context(_chat_module.ChatServer(script))
+        yield lambda script, kind="full": running.enter_context(
+            _chat_module.ChatServer(script, kind)
+        )
 
 
 @pytest.fixture
@@ -127,9 +140,10 @@ def chat_server(start_chat_server: Callable[..., Any]) -> Any:
 def port_to(
     start_chat_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
-    """``port_to(script, limits=None, **profile_fields)`` to (a ModelPort, its ChatServer).
+    """``port_to(script, limits=None, kind="full", ...)`` to (a ModelPort, its ChatServer).
 
-    Retries of the port hardly wait.
+    ``abilities`` and ``learn`` go to the port, other keywords to the profile. Retries of
+    the port hardly wait.
     """
     from archwright.agents.model.limits import Limits
     from archwright.agents.model.port import ModelPort
@@ -137,10 +151,18 @@ def port_to(
 
     monkeypatch.setattr("archwright.agents.model.port.FIRST_WAIT_S", 0.01)
 
-    def build(script: Any, limits: Limits | None = None, **fields: Any) -> tuple[ModelPort, Any]:
-        server = start_chat_server(script)
+    def build(
+        script: Any,
+        limits: Limits | None = None,
+        kind: str = "full",
+        abilities: Any = None,
+        learn: Any = None,
+        **fields: Any,
+    ) -> tuple[ModelPort, Any]:
+        server = start_chat_server(script, kind)
         fields = {"base_url": server.base_url, "model": "scripted", "timeout_s": 5.0, **fields}
-        return ModelPort(Profile(**fields), limits or Limits(10**6, 1.0)), server
+        profile, limits = Profile(**fields), limits or Limits(10**6, 1.0)
+        return ModelPort(profile, limits, abilities=abilities, learn=learn), server
 
     return build
 

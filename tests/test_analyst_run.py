@@ -10,7 +10,9 @@ import pytest
 import runs
 from tool_calls import calling, results
 
+from archwright.agents.model.abilities import Abilities, keep_abilities
 from archwright.events import read_events
+from archwright.settings import load_settings
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +46,7 @@ def test_the_frozen_result_is_explained_once(
     runs.share_supernets(tiny_run.home, home)
     server = start_chat_server(script)
     settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
+    keep_abilities(load_settings().profile("m"), Abilities(tools=True))  # not probed here
     brief = runs.write_brief(tmp_path, '\n[models]\nevaluator = "m"\n', runs.SHORT_BRIEF)
     folder = tmp_path / "run"
     result = runs.search(brief, "--run-dir", folder, "--no-random")

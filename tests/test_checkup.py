@@ -121,7 +121,8 @@ def test_endpoints_that_answer_and_that_do_not(
     settings_file: Path, start_chat_server: Callable[..., Any], reply: Any
 ) -> None:
     alive = start_chat_server(lambda request, number: "OK")
-    broken = start_chat_server(lambda request, number: reply("out of memory", status=500))
+    oom = reply("out of memory", status=500)
+    broken = start_chat_server(lambda request, number: oom, kind="scripted")
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound, not listening: refuses connections
         dead = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
@@ -138,6 +139,19 @@ def test_endpoints_that_answer_and_that_do_not(
     assert findings["model dead"].state == "missing"
     assert findings["model broken"].state == "missing"
     assert "500" in findings["model broken"].detail
+
+
+def test_what_an_endpoint_can_do_is_asked_anew_each_time(
+    settings_file: Path, start_chat_server: Callable[..., Any]
+) -> None:
+    server = start_chat_server(lambda request, number: "OK")
+    settings_file.write_text(profile("m", server.base_url), encoding="utf-8")
+    assert "can: strict schema, schema bounds, JSON object, tools" in named("model m").detail
+    server.kind = type(server.kind)(json_schema="ignored", tools="refused")
+    detail = named("model m").detail
+    assert "can: JSON object, streaming, usage counts" in detail
+    assert "cannot: strict schema, schema bounds, tools, forced tools, parallel tools" in detail
+    assert server.requests == []
 
 
 def test_findings_fit_80_columns_and_cannot_steer_the_terminal() -> None:

@@ -62,10 +62,12 @@ class _Said:
 
     text: str = ""
     calls: dict[int, _Call] = field(default_factory=dict)
+    finish_reason: str = ""
     tokens: tuple[int | None, int | None] = (None, None)
 
     def take(self, piece: Piece) -> None:
         self.text += piece.text
+        self.finish_reason = piece.finish_reason or self.finish_reason
         for part in piece.calls:
             call = self.calls.setdefault(part.index, _Call())
             call.id, call.name = call.id or part.id, call.name or part.name
@@ -113,8 +115,13 @@ def _step(chat: Chat, endpoint: Endpoint) -> bool:
             chat.session.add("message", message={"role": "assistant", "content": cut})
         raise
     calls = [said.calls[index] for index in sorted(said.calls)][:MOST_CALLS]
+    if said.finish_reason == "content_filter":
+        raise EndpointFault("refused by the model")
     if not calls and not said.text.strip():
         raise EndpointFault("empty answer")
+    if said.finish_reason == "length":
+        most = endpoint.profile.max_output_tokens
+        chat.line(f"(cut at {most} tokens: max_output_tokens of the profile)")
     message: dict[str, Any] = {"role": "assistant", "content": endpoint.scrub(said.text)}
     if calls:
         for number, call in enumerate(calls):
@@ -177,7 +184,10 @@ def _ask(chat: Chat, endpoint: Endpoint, said: _Said) -> None:
 def _pieces(
     endpoint: Endpoint, messages: Sequence[Mapping[str, object]], options: Mapping[str, object]
 ) -> Generator[Piece, None, None]:
-    """The answer; sent again, within bounds, only where nothing has come yet."""
+    """The answer; sent again, within bounds, only where nothing has come yet.
+
+    A stream that ends early is a fault: what came of it counts as interrupted.
+    """
     retries = 0
     while True:
         begun = False
@@ -193,6 +203,9 @@ def _pieces(
             if "max_completion_tokens" in fault.reason and "max_tokens" in options:
                 rest = {k: v for k, v in options.items() if k != "max_tokens"}
                 options = {**rest, "max_completion_tokens": options["max_tokens"]}
+                continue
+            if "stream_options" in fault.reason and "stream_options" in options:
+                options = {k: v for k, v in options.items() if k != "stream_options"}
                 continue
             wait = fault.retry_after_s if fault.retry_after_s is not None else 0.5 * 2**retries
             if not fault.retryable or retries == endpoint.profile.max_retries:

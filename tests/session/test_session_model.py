@@ -98,11 +98,35 @@ def test_a_failing_endpoint_is_one_line_and_ctrl_c_stops_the_turn_only(
     t.until("one ")
     t.process.sendintr()
     assert "stopped; the session and its runs go on" in t.until("archwright> ")
-    assert "empty answer" in t.does("and now?")
+    assert "the answer broke off" in t.does("and now?")
     assert "model m: " in t.does("and now?")
     assert "still here" in t.does("and now?")
     assert any("(interrupted)" in str(m["content"]) for m in sent(server))
     assert "still needed" in t.does("/brief")
+
+
+def test_a_stream_that_ends_early_counts_as_interrupted(
+    open_terminal: Callable[..., Any],
+    start_chat_server: Callable[..., Any],
+    reply: Any,
+    settings_file: Path,
+) -> None:
+    script = {
+        0: reply("stream_options are not supported", status=400),
+        1: reply("I call", calls=(("stop_search", {"run": "x"}),), cut=True),
+        2: reply("as much as fits", finish_reason="length"),
+    }
+    server = start_chat_server(lambda request, number: script[number])
+    settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
+    t = open_terminal()
+    output = " ".join(t.does("hello").split())
+    assert "model m: the answer broke off: its stream ended early" in output
+    assert "stop run" not in output, "a call of a cut answer is not made"
+    assert "stream_options" not in server.requests[1].json
+    output = t.does("go on")
+    assert any("I call (interrupted)" in str(message["content"]) for message in sent(server))
+    assert "as much as fits" in output
+    assert "(cut at 2048 tokens" in output
 
 
 def test_the_budget_of_tokens_holds(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
@@ -81,7 +80,7 @@ class Abilities:
 
 _WORDS = {
     "json_schema": "strict schema",
-    "schema_bounds": "bounds in it",
+    "schema_bounds": "schema bounds",
     "json_object": "JSON object",
     "tools": "tools",
     "forced_tools": "forced tools",
@@ -126,7 +125,7 @@ def keep_abilities(profile: Profile, abilities: Abilities) -> None:
             "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
         ) as file:
             file.write(json.dumps(row, indent=1) + "\n")
-        os.replace(file.name, path)
+        Path(file.name).replace(path)
     except (OSError, ArchwrightError) as error:
         _log.warning("what endpoint %s can do is not kept: %s", base_url, error)
 

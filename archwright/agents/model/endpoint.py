@@ -48,6 +48,7 @@ _DONE = re.compile(rb"(?:^|\n)data:\s*\[DONE\]\s*\Z")
 _HOPELESS = {
     "content_filter": "refused by the endpoint's content filter",
     "context_length_exceeded": "the prompt is longer than the model's context",
+    "insufficient_quota": "the account's quota is spent",
     "exceed_context_size_error": "the prompt is longer than the model's context",  # llama.cpp
 }
 """Codes of an error that no other form of the same request would mend."""
@@ -209,9 +210,7 @@ def _open_client(profile: Profile, key: str) -> openai.OpenAI:
         follow_redirects=False,  # a redirect would carry the prompt to another host
         trust_env=not is_loopback(profile.base_url),  # no proxy between us and ourselves
         event_hooks={"response": [_response_guard(profile.timeout_s)]},
-        limits=httpx2.Limits(
-            max_connections=MOST_CONNECTIONS, keepalive_expiry=LONGEST_IDLE_S
-        ),
+        limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=LONGEST_IDLE_S),
     )
     client = openai.OpenAI(
         base_url=profile.base_url,

@@ -3,17 +3,30 @@
 ``ModelPort.ask`` gives an answer that pydantic has validated, or raises
 :class:`ModelFailure` with a short reason: a run never dies of a model. What happens when:
 
-=====================================  ==================================================
-no connection, a dropped one, 5xx      sent again, at most ``max_retries`` times
-HTTP 429                               the same, after Retry-After when that is bearable
-time-out                               fails: a second one would double the wait
-400, 422, 501 (or 500 at first)        asked for less: json_schema, json_object, plain text
-invalid JSON, out of bounds, empty     told to the model once, then fails
-refusal, truncated, enormous           fails
-budget spent                           fails before anything is sent
-three failures in a row                the next five asks fail at once, then one probes
-=====================================  ==================================================
+=======================================  ================================================
+no connection, a dropped one, 5xx        sent again, at most ``max_retries`` times
+HTTP 429                                 the same, after Retry-After (seconds or a date)
+                                         when that is bearable, else fails
+time-out                                 fails: a second one would double the wait
+400, 422, 501 (or 500 at first)          asked for less: a schema with bounds, one without,
+                                         any JSON object, plain text; no seed and temperature
+prompt beyond the context, quota spent   fails at once, whatever the status
+invalid JSON, out of bounds, empty       told to the model once, then fails
+an answer that the end of the text cuts  the same: a part of an answer is not an answer
+drafts before the answer, two objects    the last object counts; thinking is passed over
+tool calls that nobody asked for         left out; where nothing else is there, as empty
+tools that an endpoint refuses           asked without them, from then on
+the question's own check complains       told to the model once; then the answer stands,
+                                         with the complaint beside it
+refusal, content filter                  fails
+finish_reason length, enormous           fails
+a stream that ends early                 fails (what came of it is for a chat to show)
+budget spent                             fails before anything is sent
+three failures in a row                  the next five asks fail at once, then one probes
+=======================================  ================================================
 
+What an endpoint can do (:mod:`archwright.agents.model.abilities`) is known, probed at the
+first ask, or found out by what it refuses (:mod:`archwright.agents.model.dialect`).
 Requests go through :mod:`archwright.agents.model.endpoint`; budgets and the breaker are in
 :mod:`archwright.agents.model.limits`.
 """
@@ -22,18 +35,23 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from archwright.agents.model.abilities import LIMIT_FIELDS, Abilities
+from archwright.agents.model.dialect import ASKS_FOR_LESS, Dialect
 from archwright.agents.model.endpoint import Endpoint, Transport
 from archwright.agents.model.limits import Breaker, Limits
-from archwright.agents.model.prompt import estimated_tokens, messages_of, schema_of
-from archwright.agents.model.reading import complaints, read_json
+from archwright.agents.model.probing import probe
+from archwright.agents.model.prompt import estimated_tokens, messages_of, sendable
+from archwright.agents.model.reading import complaints, read_json, without_thinking
 from archwright.agents.model.tool_loop import ToolUse, answer_with_tools
 from archwright.agents.model.wire import Completion, EndpointFault, Message
 from archwright.errors import BudgetSpent, ModelFailure
@@ -42,10 +60,12 @@ from archwright.settings import Profile
 LARGEST_ANSWER_CHARACTERS = 100_000
 LONGEST_WAIT_S = 20.0
 FIRST_WAIT_S = 0.25
+MOST_AT_ONCE = 4
+"""Questions of one round that are asked at the same time."""
+LONGEST_QUOTED = 4000
+"""Characters of an answer that goes back to its model with a complaint."""
 
-_FORMATS = ("json_schema", "json_object", "text")
-_ASKS_FOR_LESS = frozenset({400, 422, 501})
-_REFUSES_TOOLS = _ASKS_FOR_LESS | {404}
+_REFUSES_TOOLS = ASKS_FOR_LESS | {404, 500}
 _log = logging.getLogger(__name__)
 
 AnswerModel = TypeVar("AnswerModel", bound=BaseModel)
@@ -71,7 +91,8 @@ class Question(Generic[AnswerModel]):
     ``context`` changes from ask to ask and is quoted as data. Bounds belong on every field
     of ``answer``: small models obey a schema and still write 10^15. ``check`` says what is
     wrong with a valid answer, in words that go back to the model once ("": nothing).
-    ``tools`` are what it may call first.
+    ``tools`` are what it may call first. ``temperature`` and ``seed`` are wishes: they go
+    out where the endpoint takes them.
     """
 
     step: int
@@ -82,15 +103,22 @@ class Question(Generic[AnswerModel]):
     check: Callable[[AnswerModel], str] | None = None
     tools: Sequence[OfferedTool] = ()
     temperature: float | None = None
+    seed: int | None = None
+
+    @property
+    def wishes(self) -> dict[str, object]:
+        """The options of a request that are wished for."""
+        wishes = {"temperature": self.temperature, "seed": self.seed}
+        return {name: value for name, value in wishes.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Answer(Generic[AnswerModel]):
     """A validated answer and what it cost.
 
-    Tokens are those of all ``attempts`` (requests sent), as the server counted them, else
-    estimated. ``dollars`` is None unless price and counts are known. ``complaint`` is what
-    the question's check still says of it.
+    Tokens are those of all ``attempts`` (requests sent, a probe's included), as the server
+    counted them, else estimated. ``dollars`` is None unless price and counts are known.
+    ``complaint`` is what the question's check still says of it.
     """
 
     value: AnswerModel
@@ -100,39 +128,6 @@ class Answer(Generic[AnswerModel]):
     dollars: float | None
     attempts: int
     complaint: str = ""
-
-
-@dataclass(frozen=True)
-class EndpointCheck:
-    """Whether an endpoint answers, for ``archwright doctor``."""
-
-    ok: bool
-    detail: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class _Dialect:
-    """How an endpoint wants to be asked: found out once for each kind of answer."""
-
-    form: str = _FORMATS[0]
-    limit_field: str = "max_tokens"
-
-    def step_down(self, said: str = "") -> _Dialect | None:
-        """What to try when the server did not accept this; None when nothing is left."""
-        if "max_completion_tokens" in said and self.limit_field == "max_tokens":
-            return replace(self, limit_field="max_completion_tokens")
-        position = _FORMATS.index(self.form) + 1
-        return replace(self, form=_FORMATS[position]) if position < len(_FORMATS) else None
-
-    def options(self, answer: type[BaseModel], max_tokens: int) -> dict[str, object]:
-        """The fields of the request that depend on the dialect."""
-        options: dict[str, object] = {self.limit_field: max_tokens}
-        if self.form == "json_schema":
-            options["response_format"] = {"type": "json_schema", "json_schema": schema_of(answer)}
-        elif self.form == "json_object":
-            options["response_format"] = {"type": "json_object"}
-        return options
 
 
 @dataclass
@@ -159,7 +154,12 @@ def _forget(step: int, role: str, use: ToolUse) -> None:
 
 
 class ModelPort:
-    """Asks one model. Threads may share a port; the breaker's state is the port's own."""
+    """Asks one model. Threads may share a port; the breaker's state is the port's own.
+
+    ``abilities`` are what is known of the endpoint. Where they are not and ``learn`` is
+    given, the first ask probes it, within the limits, and hands over what it found.
+    ``record_tool`` hears of every tool call, with the step and the role of the question.
+    """
 
     def __init__(
         self,
@@ -167,15 +167,21 @@ class ModelPort:
         limits: Limits,
         breaker: Breaker | None = None,
         transport: Transport | None = None,
+        *,
+        abilities: Abilities | None = None,
+        learn: Callable[[Abilities], None] | None = None,
         record_tool: Callable[[int, str, ToolUse], None] = _forget,
     ) -> None:
         self.profile = profile
         self.limits = limits
+        self.abilities = abilities
+        self._learn = learn
+        self._record_tool = record_tool
+        self._takes_tools: bool | None = None  # where its abilities are not known
+        self._probing = threading.Lock()
         self._endpoint = transport or Endpoint(profile)
         self._breaker = breaker or Breaker()
-        self._dialects: dict[type[BaseModel], _Dialect] = {}
-        self._record_tool = record_tool
-        self._takes_tools: bool | None = None  # not known before the first ask with tools
+        self._dialects: dict[tuple[type[BaseModel], frozenset[str]], Dialect] = {}
 
     def __repr__(self) -> str:
         return f"ModelPort({self._endpoint!r})"
@@ -186,6 +192,7 @@ class ModelPort:
         tally = _Tally()
         try:
             with self._breaker.ask():
+                self._get_to_know(tally)
                 value, complaint = self._converse(question, tally)
         except BudgetSpent as spent:
             raise ModelFailure(f"budget spent: {spent}") from None
@@ -201,22 +208,53 @@ class ModelPort:
             complaint,
         )
 
+    def ask_all(
+        self, questions: Sequence[Question[AnswerModel]]
+    ) -> list[Answer[AnswerModel] | ModelFailure]:
+        """The outcomes of independent questions, in their order, asked at the same time.
+
+        At most MOST_AT_ONCE are in flight; budget and breaker are shared. Never raises.
+        """
+
+        def outcome(question: Question[AnswerModel]) -> Answer[AnswerModel] | ModelFailure:
+            try:
+                return self.ask(question)
+            except ModelFailure as failure:
+                return failure
+
+        with ThreadPoolExecutor(MOST_AT_ONCE, "model") as threads:
+            return list(threads.map(outcome, questions))
+
+    def _get_to_know(self, tally: _Tally) -> None:
+        """Probe the endpoint where that is wanted: once. Where it fails, we go on without."""
+        with self._probing:
+            learn, self._learn = self._learn, None
+            if learn is None or self.abilities is not None:
+                return
+            try:
+                self.abilities = probe(
+                    lambda messages, options: self._send(messages, options, tally),
+                    self.profile.max_output_tokens,
+                )
+            except (EndpointFault, BudgetSpent) as error:
+                _log.info("what %r can do is not known: %s", self._endpoint, error)
+                return
+            learn(self.abilities)
+
     def _converse(self, question: Question[AnswerModel], tally: _Tally) -> tuple[AnswerModel, str]:
         """The answer after at most one correction by the model itself, and what is wrong yet."""
         messages = messages_of(
             question.role, question.instructions, question.context, question.answer
         )
-
-        def send(sent: list[Message], schemas: Sequence[Mapping[str, object]]) -> Completion:
-            return self._complete(sent, question.answer, tally, schemas)
-
         messages, text = answer_with_tools(
             messages,
-            question.tools,
-            send,
+            question.tools if self._may_take_tools else (),
+            lambda sent, schemas: self._offer(sent, schemas, question, tally),
             self._endpoint.scrub,
             partial(self._record_tool, question.step, question.role),
         )
+        if text is None:
+            text = self._complete(messages, question, tally)
         first: AnswerModel | None = None
         try:
             first = self._parse(text, question.answer)
@@ -225,19 +263,27 @@ class ModelPort:
                 return first, ""
         except _InvalidAnswer as invalid:
             wrong = str(invalid)
-        complaint = f"That answer is not valid: {wrong}. Answer again, with the JSON only."
-        if text.strip():
-            messages = [*messages, {"role": "assistant", "content": text[:4000]}]
-        messages = [*messages, {"role": "user", "content": complaint}]
         try:
-            corrected = self._complete(messages, question.answer, tally).content
+            corrected = self._complete(self._objected(messages, text, wrong), question, tally)
             second = self._parse(corrected, question.answer)
-        except _InvalidAnswer as invalid:
+        except (_InvalidAnswer, ModelFailure, BudgetSpent) as error:
             if first is not None:  # valid in form: its caller takes what is right in it
                 return first, wrong
-            reason = self._endpoint.scrub(f"invalid answer, twice: {invalid}")
+            if not isinstance(error, _InvalidAnswer):
+                raise
+            reason = self._endpoint.scrub(f"invalid answer, twice: {error}")
             raise ModelFailure(reason) from None
         return second, question.check(second) if question.check else ""
+
+    def _objected(self, messages: list[Message], text: str, wrong: str) -> list[Message]:
+        """The conversation with what the model said, and what is wrong with it."""
+        complaint = f"That answer is not valid: {wrong}. Answer again, with the JSON only."
+        said = without_thinking(text).strip()[:LONGEST_QUOTED]
+        turns = [("assistant", said)] if said else []
+        return messages + [
+            {"role": role, "content": sendable(self._endpoint.scrub(words))}
+            for role, words in [*turns, ("user", complaint)]
+        ]
 
     def _parse(self, text: str, answer: type[AnswerModel]) -> AnswerModel:
         """The answer in a model's text. Scrubbed, lest a server echoes the key in it."""
@@ -252,66 +298,107 @@ class ModelPort:
             raise _InvalidAnswer(str(error)) from None
 
     def _complete(
-        self,
-        messages: list[Message],
-        answer: type[BaseModel],
-        tally: _Tally,
-        tools: Sequence[Mapping[str, object]] = (),
-    ) -> Completion:
-        """A whole answer, or calls of ``tools``, however often it has to be asked for.
-
-        An endpoint that refuses tools is asked without them from then on.
-        """
-        proven = self._dialects.get(answer)
-        dialect = proven or _Dialect()
-        retries = 0
+        self, messages: Sequence[Message], question: Question[AnswerModel], tally: _Tally
+    ) -> str:
+        """The text of a whole answer, in the form that the endpoint takes."""
+        answer, wishes = question.answer, question.wishes
+        kind = (answer, frozenset(wishes))
+        proven = self._dialects.get(kind)
+        dialect = proven or Dialect.of(self.abilities)
+        refusals: frozenset[int] = frozenset() if proven else ASKS_FOR_LESS
+        if not proven and self.abilities is None:
+            refusals |= {500}  # so llama-cpp-python answers to a response_format it lacks
         while True:
-            options = dialect.options(answer, self.profile.max_output_tokens)
-            offered = bool(tools) and self._takes_tools is not False
-            if offered:
-                options.pop("response_format", None)
-                options["tools"] = list(tools)
+            options = dialect.options(answer, self.profile.max_output_tokens, wishes)
+            last = dialect.step_down("", answer, wishes) is None
             try:
-                completion = self._send(messages, options, tally)
+                completion = self._send_patiently(
+                    messages, options, tally, but=frozenset() if last else refusals
+                )
                 break
             except EndpointFault as fault:
-                about_tools = offered and "max_completion_tokens" not in fault.reason
-                if about_tools and self._refuses_tools(fault, retries):
-                    self._takes_tools = False
-                    continue
                 less = None
-                if proven is None and not about_tools:
-                    less = dialect.step_down(fault.reason)
-                # llama-cpp-python answers 500, not 400, to a response_format it lacks.
-                if less and (fault.status in _ASKS_FOR_LESS or fault.status == 500):
-                    dialect = less
-                    continue
-                if not fault.retryable or retries == self.profile.max_retries:
+                if fault.status in refusals:
+                    less = dialect.step_down(fault.reason, answer, wishes)
+                if less is None:
                     raise ModelFailure(fault.reason) from None
-                _wait(fault, retries)
-                retries += 1
-        if offered:
-            self._takes_tools = True
-        else:
-            self._dialects[answer] = dialect
+                dialect = less
+        self._dialects[kind] = dialect
+        return self._whole(completion).content
+
+    @property
+    def _may_take_tools(self) -> bool:
+        return self._takes_tools is not False if self.abilities is None else self.abilities.tools
+
+    def _offer(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, object]],
+        question: Question[AnswerModel],
+        tally: _Tally,
+    ) -> Completion | None:
+        """An answer in any form, or calls of ``tools``; None where the endpoint refuses them."""
+        answer, wishes = question.answer, question.wishes
+        dialect = replace(Dialect.of(self.abilities), form="text")
+        while True:
+            options = dialect.options(answer, self.profile.max_output_tokens, wishes)
+            try:
+                completion = self._send_patiently(
+                    messages, {**options, "tools": list(tools)}, tally, but=ASKS_FOR_LESS
+                )
+                self._takes_tools = True
+                return self._whole(completion)
+            except EndpointFault as fault:
+                known = self._takes_tools or self.abilities is not None
+                if known or fault.status not in _REFUSES_TOOLS:
+                    raise ModelFailure(fault.reason) from None
+                less = dialect.step_down(fault.reason, answer, wishes)
+                if less is None:
+                    self._takes_tools = False
+                    return None
+                dialect = less
+
+    def _whole(self, completion: Completion) -> Completion:
+        """The completion, where nothing of it is withheld, cut off or out of all bounds."""
         if completion.refusal or completion.finish_reason == "content_filter":
             raise ModelFailure("refused by the model")
         if completion.finish_reason == "length":
-            raise ModelFailure(f"truncated at {self.profile.max_output_tokens} tokens")
+            most = self.profile.max_output_tokens
+            raise ModelFailure(f"truncated at {most} tokens: max_output_tokens of the profile")
         if len(completion.content) > LARGEST_ANSWER_CHARACTERS:
             raise ModelFailure(f"enormous answer: {len(completion.content)} characters")
         return completion
 
-    def _refuses_tools(self, fault: EndpointFault, retries: int) -> bool:
-        """Whether this is for good; a 500 may pass, so only the last one counts."""
-        last = fault.status == 500 and retries == self.profile.max_retries
-        return self._takes_tools is None and (last or fault.status in _REFUSES_TOOLS)
+    def _send_patiently(
+        self,
+        messages: Sequence[Message],
+        options: Mapping[str, object],
+        tally: _Tally,
+        *,
+        but: frozenset[int] = frozenset(),
+    ) -> Completion:
+        """One request, sent again where that may help, but not after the statuses ``but``.
+
+        Raises EndpointFault, BudgetSpent, and ModelFailure where the wait is not bearable.
+        """
+        retries = 0
+        while True:
+            try:
+                return self._send(messages, options, tally)
+            except EndpointFault as fault:
+                hopeless = not fault.retryable or fault.status in but
+                if hopeless or retries == self.profile.max_retries:
+                    raise
+                _wait(fault, retries)
+                retries += 1
 
     def _send(
-        self, messages: list[Message], options: Mapping[str, object], tally: _Tally
+        self, messages: Sequence[Message], options: Mapping[str, object], tally: _Tally
     ) -> Completion:
         """One request, paid for. Raises EndpointFault and BudgetSpent."""
         most_out = self.profile.max_output_tokens
+        for limit in (options.get(field) for field in LIMIT_FIELDS):
+            most_out = limit if isinstance(limit, int) else most_out
         most_in = estimated_tokens(json.dumps([messages, options]))
         tally.attempts += 1
         with self.limits.request(
@@ -331,28 +418,11 @@ class ModelPort:
                 charge.used(tokens_in + tokens_out, dollars)
                 tally.add(tokens_in, tokens_out, dollars)
             else:
-                tokens_out = estimated_tokens(completion.content)
+                said = [completion.content, *(call.arguments for call in completion.calls)]
+                tokens_out = estimated_tokens("".join(said))
                 charge.used(most_in + tokens_out, self.profile.dollars(most_in, tokens_out))
                 tally.add(most_in, tokens_out, None)
         return completion
-
-
-def check_endpoint(profile: Profile) -> EndpointCheck:
-    """Whether the endpoint answers a tiny request. Never raises."""
-    started = time.monotonic()
-    endpoint = Endpoint(profile)
-    question = [{"role": "user", "content": "Answer with OK."}]
-    try:
-        try:
-            endpoint.send(question, {"max_tokens": 16})
-        except EndpointFault as fault:
-            if "max_completion_tokens" not in fault.reason:
-                raise
-            endpoint.send(question, {"max_completion_tokens": 16})
-    except EndpointFault as fault:
-        return EndpointCheck(False, fault.reason, time.monotonic() - started)
-    seconds = time.monotonic() - started
-    return EndpointCheck(True, f"{profile.model} answered in {seconds:.2f} s", seconds)
 
 
 def _wait(fault: EndpointFault, retries: int) -> None:

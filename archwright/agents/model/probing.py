@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,8 +23,8 @@ from archwright.settings import Profile
 
 PROBE = "Role: probe.\nAnswer in a few words, without explanation."
 """The system message of every request of a probe."""
-MOST_TOKENS = 256
-"""Of an answer: enough for a model that thinks before a few words."""
+MOST_TOKENS = 1024
+"""Of an answer: enough for a model that thinks before a few words; others need a few."""
 
 _NOT_TAKEN = frozenset({400, 404, 405, 415, 422, 500, 501})
 _PLAIN = "What is the capital of France? One word is enough; no JSON is needed."
@@ -41,6 +41,9 @@ _WEIGH: dict[str, object] = {
         },
     },
 }
+
+_BOTH = "Call the tool weigh twice at once: for a stone and for a feather."
+_FORCED = {"type": "function", "function": {"name": "weigh"}}
 
 Send = Callable[[Sequence[Message], Mapping[str, object]], Completion]
 """Sends one request. Raises :class:`EndpointFault`."""
@@ -107,24 +110,38 @@ class _Probe:
 
     def run(self) -> Abilities:
         plain = self._plain()
-        found = Abilities(limit_field=self._limit_field, usage=plain.tokens_in is not None)
         bounded = self._schema(bounds=True)
-        found = replace(
-            found, json_schema=bounded or self._schema(bounds=False), schema_bounds=bounded
+        tools = self._weighed(_BOTH, "auto")
+        seed, temperature = self._wishes()
+        return Abilities(
+            json_schema=bounded or self._schema(bounds=False),
+            schema_bounds=bounded,
+            json_object=self._json_object(),
+            tools=tools > 0,
+            forced_tools=tools > 0 and self._weighed("Say hello.", _FORCED) > 0,
+            parallel_tools=tools > 1,
+            streaming=self._streaming(),
+            usage=plain.tokens_in is not None,
+            seed=seed,
+            temperature=temperature,
+            limit_field=self._limit_field,
         )
-        said = self._try(_PLAIN, response_format={"type": "json_object"})
-        found = replace(found, json_object=said is not None and _is_object(said.content))
-        return replace(found, **self._tools(), **self._wishes(), streaming=self._streaming())
 
     def _plain(self) -> Completion:
         """The first answer. Which limit it takes is found on the way."""
         try:
-            return self._ask(_PLAIN)
+            said = self._ask(_PLAIN)
         except EndpointFault as fault:
             if LIMIT_FIELDS[1] not in fault.reason:
                 raise
             self._limit_field = LIMIT_FIELDS[1]
-            return self._ask(_PLAIN)
+            said = self._ask(_PLAIN)
+        if said.finish_reason == "length":  # then those to come would be cut, not unable
+            reason = (
+                f"a few words are cut at {self._most_tokens} tokens: what it can do is not known"
+            )
+            raise EndpointFault(reason)
+        return said
 
     def _schema(self, *, bounds: bool) -> bool:
         form = {"type": "json_schema", "json_schema": schema_of(ProbeAnswer, bounds=bounds)}
@@ -143,21 +160,22 @@ class _Probe:
             return False
         return True
 
-    def _tools(self) -> dict[str, bool]:
-        words = "Call the tool weigh twice at once: for a stone and for a feather."
-        both = self._weighed(self._try(words, tools=[_WEIGH], tool_choice="auto"))
-        if not both:
-            return {}
-        choice = {"type": "function", "function": {"name": "weigh"}}
-        forced = self._weighed(self._try("Say hello.", tools=[_WEIGH], tool_choice=choice))
-        return {"tools": True, "parallel_tools": both > 1, "forced_tools": forced > 0}
+    def _json_object(self) -> bool:
+        said = self._try(_PLAIN, response_format={"type": "json_object"})
+        return said is not None and _is_object(said.content)
 
-    def _wishes(self) -> dict[str, bool]:
+    def _weighed(self, words: str, choice: object) -> int:
+        """How many calls of the tool come that can be understood."""
+        said = self._try(words, tools=[_WEIGH], tool_choice=choice)
+        calls = said.calls if said else ()
+        return sum(call.name == "weigh" and _is_object(call.arguments) for call in calls)
+
+    def _wishes(self) -> tuple[bool, bool]:
         """Whether it takes a seed and a temperature: both at once, else one by one."""
-        wishes: dict[str, object] = {"seed": 7, "temperature": 0.5}
-        if self._try(_PLAIN, **wishes) is not None:
-            return dict.fromkeys(wishes, True)
-        return {wish: self._try(_PLAIN, **{wish: wishes[wish]}) is not None for wish in wishes}
+        seed, temperature = {"seed": 7}, {"temperature": 0.5}
+        if self._try(_PLAIN, **seed, **temperature) is not None:
+            return True, True
+        return self._try(_PLAIN, **seed) is not None, self._try(_PLAIN, **temperature) is not None
 
     def _streaming(self) -> bool:
         try:
@@ -167,20 +185,17 @@ class _Probe:
                 return False
             raise
 
-    @staticmethod
-    def _weighed(said: Completion | None) -> int:
-        """How many of the calls in an answer can be understood."""
-        calls = said.calls if said else ()
-        return sum(call.name == "weigh" and _is_object(call.arguments) for call in calls)
-
     def _try(self, words: str, **options: object) -> Completion | None:
         """The answer; None where the endpoint does not take these options."""
-        try:
-            return self._ask(words, **options)
-        except EndpointFault as fault:
-            if fault.status in _NOT_TAKEN:
-                return None
-            raise
+        for attempt in (1, 2):
+            try:
+                return self._ask(words, **options)
+            except EndpointFault as fault:
+                if fault.status not in _NOT_TAKEN:
+                    raise
+                if fault.status != 500 or attempt == 2:  # once, it may have been an accident
+                    break
+        return None
 
     def _ask(self, words: str, **options: object) -> Completion:
         messages = [{"role": "system", "content": PROBE}, {"role": "user", "content": words}]

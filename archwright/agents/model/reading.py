@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from pydantic import ValidationError
 
-
 MOST_BRACES = 200
 """Braces at which an object may begin: enough for any thinking before the answer."""
+_THOUGHT = "</think>"
 
 
 def read_json(text: str) -> dict[str, Any]:
@@ -20,7 +19,7 @@ def read_json(text: str) -> dict[str, Any]:
     ValueError where there is none, or where the text's end cuts it: a part of an answer is
     not an answer.
     """
-    text = text[text.rfind("</think>") + len("</think>") :] if "</think>" in text else text
+    text = without_thinking(text)
     decoder = json.JSONDecoder(strict=False)  # small models write line ends into strings
     found: dict[str, Any] | None = None
     place = text.find("{")
@@ -41,6 +40,11 @@ def read_json(text: str) -> dict[str, Any]:
     if found is None:
         raise ValueError("it holds no JSON object")
     return found
+
+
+def without_thinking(text: str) -> str:
+    """What stands behind a model's thinking, where it marks that by ``</think>``."""
+    return text[text.rfind(_THOUGHT) + len(_THOUGHT) :] if _THOUGHT in text else text
 
 
 def complaints(error: ValidationError, most: int = 5) -> str:

@@ -35,8 +35,8 @@ NO_MORE = "error: no more tools: answer now"
 NOW = "Now answer, without tools: one JSON object of the schema, and nothing else."
 
 
-Send = Callable[[list[Message], Sequence[Mapping[str, object]]], Completion]
-"""Sends a conversation with the schemas of tools; without any, for the final answer. What it
+Send = Callable[[list[Message], Sequence[Mapping[str, object]]], Completion | None]
+"""Sends a conversation with the schemas of tools; None where the endpoint takes none. What it
 raises ends the ask."""
 
 
@@ -75,19 +75,22 @@ def answer_with_tools(
     send: Send,
     scrub: Callable[[str], str],
     record: Callable[[ToolUse], None],
-) -> tuple[list[Message], str]:
-    """Let the model call ``tools``; the conversation up to its answer, and the answer's text.
+) -> tuple[list[Message], str | None]:
+    """Let the model call ``tools``; the conversation so far, and the answer's text.
 
-    ``scrub`` takes secrets out of what the model wrote before anything is done with it.
+    Without a text the answer has still to be asked for, without tools. ``scrub`` takes
+    secrets out of what the model wrote before anything is done with it.
     """
     if not tools:
-        return messages, send(messages, ()).content
+        return messages, None
     known = {tool.name: tool for tool in tools}
     schemas = [tool.schema for tool in tools]
     ask = f"{zlib.crc32(json.dumps(messages).encode()):08x}"
     number = characters = 0
     for turn in range(MOST_ROUNDS):
         said = send(messages, schemas)
+        if said is None:
+            return messages, None
         calls = [_clean(call, turn, k, scrub) for k, call in enumerate(said.calls[:MOST_CALLS])]
         if not calls:
             return messages, said.content
@@ -101,8 +104,7 @@ def answer_with_tools(
             messages = [*messages, {"role": "tool", "tool_call_id": call.id, "content": content}]
         if characters > MOST_CHARACTERS:
             break
-    messages = [*messages, {"role": "user", "content": NOW}]
-    return messages, send(messages, ()).content
+    return [*messages, {"role": "user", "content": NOW}], None
 
 
 def _clean(call: ToolCall, turn: int, position: int, scrub: Callable[[str], str]) -> ToolCall:

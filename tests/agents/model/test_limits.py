@@ -67,7 +67,7 @@ def test_a_resumed_run_goes_on_with_what_it_had_spent():
 def test_threads_cannot_overspend_together(port_to, reply):
     limits = Limits(5000, 1.0)
     port, _ = port_to(
-        say(reply(GOOD, usage=(500, 500), delay_s=0.02)), limits, max_output_tokens=500
+        say(reply(GOOD, usage=(200, 500), delay_s=0.02)), limits, max_output_tokens=500
     )
     outcomes: list[str] = []
 
@@ -83,7 +83,7 @@ def test_threads_cannot_overspend_together(port_to, reply):
         thread.start()
     for thread in threads:
         thread.join()
-    assert 1 <= outcomes.count("answered") <= 5
+    assert 1 <= outcomes.count("answered") <= 7
     assert all(o == "answered" or o.startswith("budget spent") for o in outcomes)
     assert limits.spent.tokens <= 5000
 

@@ -9,6 +9,7 @@ import pytest
 from asking import GOOD, Pick, say
 from tool_calls import calling, results
 
+from archwright.agents.model.abilities import Abilities
 from archwright.agents.model.limits import Limits
 from archwright.agents.model.port import Question
 from archwright.agents.model.tool_loop import MOST_CALLS, MOST_CHARACTERS, MOST_ROUNDS, NO_MORE
@@ -179,6 +180,38 @@ def test_an_endpoint_without_tools_is_asked_without_them_from_then_on(
     assert refused == (2 if status == 500 else 1), "a passing 500 is not taken for a refusal"
     assert port.ask(question).value == Pick(**GOOD)
     assert len([r for r in server.requests if "tools" in r.json]) == refused
+
+
+def test_an_endpoint_that_is_known_to_take_no_tools_is_offered_none(port_to: Any) -> None:
+    port, server = port_to(say(GOOD))
+    port.abilities = Abilities(json_schema=True)
+    question = Question(0, "critic", "Choose well.", "the data", Pick, tools=[Echo()])
+    assert port.ask(question).value == Pick(**GOOD)
+    [request] = server.requests
+    assert "tools" not in request.json
+    assert "response_format" in request.json
+
+
+def test_an_endpoint_that_is_known_to_take_tools_keeps_them(port_to: Any, reply: Any) -> None:
+    port, server = port_to(say(reply("prompt too long", status=400)))
+    port.abilities = Abilities(tools=True)
+    question = Question(0, "critic", "Choose well.", "the data", Pick, tools=[Echo()])
+    with pytest.raises(ModelFailure, match="HTTP 400: prompt too long"):
+        port.ask(question)
+    assert len(server.requests) == 1
+
+
+def test_an_endpoint_with_another_limit_field_is_offered_tools(port_to: Any, reply: Any) -> None:
+    def script(request: Any, number: int) -> Any:
+        if "max_tokens" in request:
+            return reply("Unsupported: use 'max_completion_tokens' instead", status=400)
+        return raw(reply, ("echo", {})) if number == 1 else GOOD
+
+    port, _ = port_to(script)
+    tool = Echo()
+    question = Question(0, "critic", "Choose well.", "the data", Pick, tools=[tool])
+    assert port.ask(question).value == Pick(**GOOD)
+    assert tool.asked == ["{}"]
 
 
 def test_a_passing_fault_keeps_the_tools(port_to: Any, reply: Any) -> None:
