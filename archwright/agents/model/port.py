@@ -177,7 +177,8 @@ class ModelPort:
         self.abilities = abilities
         self._learn = learn
         self._record_tool = record_tool
-        self._takes_tools: bool | None = None  # where its abilities are not known
+        self._takes_tools = True  # until it refuses them, where its abilities are not known
+        self._tool_dialects: dict[frozenset[str], Dialect] = {}  # by the wishes sent
         self._probing = threading.Lock()
         self._endpoint = transport or Endpoint(profile)
         self._breaker = breaker or Breaker()
@@ -328,7 +329,7 @@ class ModelPort:
 
     @property
     def _may_take_tools(self) -> bool:
-        return self._takes_tools is not False if self.abilities is None else self.abilities.tools
+        return self._takes_tools if self.abilities is None else self.abilities.tools
 
     def _offer(
         self,
@@ -339,18 +340,18 @@ class ModelPort:
     ) -> Completion | None:
         """An answer in any form, or calls of ``tools``; None where the endpoint refuses them."""
         answer, wishes = question.answer, question.wishes
-        dialect = replace(Dialect.of(self.abilities), form="text")
+        proven = self._tool_dialects.get(frozenset(wishes))
+        dialect = proven or replace(Dialect.of(self.abilities), form="text")
         while True:
             options = dialect.options(answer, self.profile.max_output_tokens, wishes)
             try:
                 completion = self._send_patiently(
                     messages, {**options, "tools": list(tools)}, tally, but=ASKS_FOR_LESS
                 )
-                self._takes_tools = True
+                self._tool_dialects[frozenset(wishes)] = dialect
                 return self._whole(completion)
             except EndpointFault as fault:
-                known = self._takes_tools or self.abilities is not None
-                if known or fault.status not in _REFUSES_TOOLS:
+                if proven or self.abilities is not None or fault.status not in _REFUSES_TOOLS:
                     raise ModelFailure(fault.reason) from None
                 less = dialect.step_down(fault.reason, answer, wishes)
                 if less is None:
