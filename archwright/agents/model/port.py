@@ -255,7 +255,7 @@ class ModelPort:
             partial(self._record_tool, question.step, question.role),
         )
         if text is None:
-            text = self._complete(messages, question, tally)
+            text = self._complete(messages, question, tally).content
         first: AnswerModel | None = None
         try:
             first = self._parse(text, question.answer)
@@ -266,7 +266,7 @@ class ModelPort:
             wrong = str(invalid)
         try:
             corrected = self._complete(self._objected(messages, text, wrong), question, tally)
-            second = self._parse(corrected, question.answer)
+            second = self._parse(corrected.content, question.answer)
         except (_InvalidAnswer, ModelFailure, BudgetSpent) as error:
             if first is not None:  # valid in form: its caller takes what is right in it
                 return first, wrong
@@ -300,8 +300,8 @@ class ModelPort:
 
     def _complete(
         self, messages: Sequence[Message], question: Question[AnswerModel], tally: _Tally
-    ) -> str:
-        """The text of a whole answer, in the form that the endpoint takes."""
+    ) -> Completion:
+        """A whole answer, in the form that the endpoint takes."""
         answer, wishes = question.answer, question.wishes
         kind = (answer, frozenset(wishes))
         proven = self._dialects.get(kind)
@@ -318,14 +318,13 @@ class ModelPort:
                 )
                 break
             except EndpointFault as fault:
-                less = None
-                if fault.status in refusals:
-                    less = dialect.step_down(fault.reason, answer, wishes)
+                can_less = fault.status in refusals
+                less = dialect.step_down(fault.reason, answer, wishes) if can_less else None
                 if less is None:
                     raise ModelFailure(fault.reason) from None
                 dialect = less
         self._dialects[kind] = dialect
-        return self._whole(completion).content
+        return self._whole(completion)
 
     @property
     def _may_take_tools(self) -> bool:
