@@ -13,7 +13,8 @@ import numpy as np
 
 from archwright.agents.evaluator import AccuracyInstrument, Laboratory
 from archwright.agents.frontier import hypervolume_curve
-from archwright.agents.graph import Team
+from archwright.agents.graph import STOPPED_BY_USER, Team
+from archwright.agents.minds import in_words
 from archwright.agents.model.ledger import ANSWERED, Asked, recorded
 from archwright.agents.model.limits import Spent
 from archwright.agents.problem import Evaluated, History, Problem
@@ -263,6 +264,10 @@ def conclude(
         # A step of its own: what failed in the test pass may be measured here.
         baseline = random_baseline(team, len(history.evaluated), ending.step + 1)
     best, why = choose_promoted(front, promotion, team.problem)
+    explanation = None
+    if team.analyst is not None and best is not None and ending.stopped != STOPPED_BY_USER:
+        context = came_to(team, ending, front, best, why, baseline, curve)
+        explanation = team.analyst.explain(team.archive, team.run, ending.step, context)
     decisions = _decisions(team)
     proposals = team.archive.proposals(team.run)
     rejections = _rejections(team)
@@ -304,6 +309,44 @@ def conclude(
         model_use=_model_use(team),
         nearest=None if front else nearest_miss(team, history),
         promotion=promotion,
+        explanation=explanation,
+    )
+
+
+def came_to(
+    team: Team,
+    ending: Ending,
+    front: Sequence[JudgedDesign],
+    best: JudgedDesign,
+    why: str,
+    baseline: RandomBaseline | None,
+    curve: Sequence[CurvePoint],
+) -> str:
+    """What the search came to, in words for a model; nothing of it differs in a replay."""
+    shown = [best.accuracy_validation, *([best.accuracy_test] if best.accuracy_test else [])]
+    accuracies = [f"{m.metric} {m.value:.4g} (95% {m.low:.4g} to {m.high:.4g})" for m in shown]
+    costs = [f"{m} {best.value(m):.4g}" for m in COSTS]
+    bounds = [f"{m} {c.model_dump(exclude_none=True)}" for m, c in team.problem.constraints.items()]
+    ranges = [
+        f"{m} {min(values):.4g} to {max(values):.4g}"
+        for m in team.brief.objectives
+        for values in [[judged.value(m) for judged in front]]
+    ]
+    scores = [f"the search {curve[-1].hypervolume:.4f}"]
+    if baseline is not None:
+        scores.append(f"random search with as many evaluations {baseline.hypervolume:.4f}")
+    return "\n".join(
+        [
+            f"objectives: {', '.join(f'{m} ({way})' for m, way in team.brief.objectives.items())}",
+            f"bounds: {', '.join(bounds) or 'none'}",
+            f"the chosen design, {best.design.key[:8]}: {in_words(best.design)}",
+            f"measured: {', '.join(accuracies + costs)}",
+            f"why it was chosen: {why}",
+            f"the front: {len(front)} designs, {', '.join(ranges)}",
+            f"hypervolume: {', '.join(scores)}",
+            f"evaluations: {len(curve)} of {team.brief.budget.evaluations}; it ended because "
+            f"{ending.stopped}",
+        ]
     )
 
 

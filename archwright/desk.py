@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -35,7 +35,7 @@ from archwright.run import EVENTS_FILE, new_run_id, write_brief
 from archwright.settings import Settings
 from archwright.space import Point
 from archwright.tools.archived import ArchivedRun
-from archwright.tools.desk import Desk, RunState
+from archwright.tools.desk import Desk, EstimatedAccuracies, RunState
 
 if TYPE_CHECKING:
     from archwright.evaluators.supernet import Checkpoint
@@ -173,6 +173,15 @@ class LocalRuns:
         if outcome.failure is not None:
             raise UserError(f"network: {outcome.failure.reason}")
         return outcome.measurements[0]
+
+    def estimate(self, run: str, networks: Sequence[Point]) -> EstimatedAccuracies:
+        """Accuracies that the run's measurements let expect of networks of its space."""
+        from archwright.suggestions import estimate
+
+        entry = self._registry.find(run)
+        bench = self._bench(entry)
+        with _reader(entry) as archive:
+            return estimate(entry.run, bench, archive, networks)
 
     def suggest(self, run: str, designs: int, excluded: tuple[str, ...]) -> list[Design]:
         """What the surrogate strategy would evaluate next, from what the run has measured."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from archwright.agents.analyst import Explanation
 from archwright.brief import Brief
 from archwright.design import Design
 from archwright.evaluators.hardware import LayerCost
@@ -145,7 +146,8 @@ class RunResult:
 
     ``nearest`` is the evaluated design that came closest to the constraints, where none
     met them. The front's accuracies are those with inherited weights, ``best`` has those
-    of its exported weights: trained further where it was promoted.
+    of its exported weights: trained further where it was promoted. ``explanation`` holds a
+    model's words, where one was asked: words, no measurement.
     """
 
     run: str
@@ -175,6 +177,7 @@ class RunResult:
     model_use: ModelUse
     nearest: JudgedDesign | None = None
     promotion: Promotion | None = None
+    explanation: Explanation | None = None
 
     @property
     def tokens_per_design(self) -> float | None:

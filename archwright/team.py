@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from archwright.agents.analyst import Analyst
 from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
 from archwright.agents.evaluator import (
     AccuracyInstrument,
@@ -22,10 +23,12 @@ from archwright.agents.model.limits import Spent, run_limits
 from archwright.agents.model.port import ModelPort
 from archwright.agents.model.ports import open_port
 from archwright.agents.model.prices import price_of, unknown_price
+from archwright.agents.model.tool_loop import ToolUse
 from archwright.agents.model.transports import Transports
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
+from archwright.agents.toolbox import Toolbox
 from archwright.agents.trust import ArchiveTrust
 from archwright.brief import Brief
 from archwright.errors import UserError
@@ -56,8 +59,13 @@ def assemble(
     asks = recorded(events.rows())
     limits = run_limits(brief.budget, spent_before(spent, asks), spent_by_step(asks))
     ledger = Ledger(events)
+
+    def record_tool(step: int, role: str, use: ToolUse) -> None:
+        label = f"{role}/{use.ask}/{use.number}"
+        events.record(Event("tool", step, label, {"role": role, **use.to_plain()}))
+
     ports = {
-        name: open_port(transports, name, limits, ledger)
+        name: open_port(transports, name, limits, ledger, record_tool)
         for name in sorted(set(brief.models.values()))
     }
     for profile in (asking.profile for asking in ports.values()):
@@ -69,24 +77,6 @@ def assemble(
 
     def port(role: Any) -> ModelPort | None:
         return ports[brief.models[role]] if role in brief.models else None
-
-    trust = ArchiveTrust(archive, run)
-    planner: Planner = RuleBasedPlanner()
-    proposer_rules = RuleBasedProposer(problem, pairings, brief.seed, note)
-    proposer: Proposer = proposer_rules
-    critic_rules = RuleBasedCritic(problem, pairings)
-    critic: Critic = critic_rules
-    evaluator_rules = RuleBasedEvaluator(problem)
-    evaluator: EvaluatorMind = evaluator_rules
-    if found := port("planner"):
-        planner = ModelPlanner(found, note, trust)
-    if found := port("proposer"):
-        notebook = ArchiveNotebook(archive, run)
-        proposer = ModelProposer(proposer_rules, problem, pairings, found, note, notebook)
-    if found := port("critic"):
-        critic = ModelCritic(critic_rules, problem, found, note, trust)
-    if found := port("evaluator"):
-        evaluator = ModelEvaluator(evaluator_rules, found, note)
 
     conditions: dict[str, Value] = {
         "network space": problem.network_space.name,
@@ -110,7 +100,31 @@ def assemble(
             note(0, "proposer", "rules", "skipped a past run", reason)
         return content
 
-    return Team(
+    recollection = Recollection.from_plain(archive.freeze_recall(run, 0, remember))
+    toolbox = Toolbox(
+        problem, pairings, brief.seed, recollection, lambda step: team.history(before_step=step)
+    )
+    trust = ArchiveTrust(archive, run)
+    planner: Planner = RuleBasedPlanner()
+    proposer_rules = RuleBasedProposer(problem, pairings, brief.seed, note)
+    proposer: Proposer = proposer_rules
+    critic_rules = RuleBasedCritic(problem, pairings)
+    critic: Critic = critic_rules
+    evaluator_rules = RuleBasedEvaluator(problem)
+    evaluator: EvaluatorMind = evaluator_rules
+    analyst: Analyst | None = None
+    if found := port("planner"):
+        planner = ModelPlanner(found, note, trust)
+    if found := port("proposer"):
+        notebook = ArchiveNotebook(archive, run)
+        proposer = ModelProposer(proposer_rules, problem, pairings, found, note, notebook)
+    if found := port("critic"):
+        critic = ModelCritic(critic_rules, problem, found, note, trust)
+    if found := port("evaluator"):
+        evaluator = ModelEvaluator(evaluator_rules, found, note)
+        analyst = Analyst(found, note, toolbox)
+
+    team = Team(
         run=run,
         brief=brief,
         problem=problem,
@@ -123,9 +137,11 @@ def assemble(
         proposer=proposer,
         critic=critic,
         evaluator=evaluator,
-        recollection=Recollection.from_plain(archive.freeze_recall(run, 0, remember)),
+        recollection=recollection,
         conditions=conditions,
         note=note,
         model_spent=lambda: limits.spent,
         stopping=stopping,
+        analyst=analyst,
     )
+    return team

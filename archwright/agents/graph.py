@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from archwright.agents.analyst import Analyst
 from archwright.agents.approval import (
     ATTEMPTS,
     EDITS,
@@ -88,6 +89,7 @@ class Team:
     note: Note
     model_spent: Callable[[], Spent]
     stopping: Callable[[], bool] = lambda: False
+    analyst: Analyst | None = None
 
     def history(self, before_step: int) -> History:
         """What a step may know of measurements: those of the steps before it."""

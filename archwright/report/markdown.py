@@ -88,8 +88,14 @@ def _chosen(result: RunResult) -> list[str]:
     return [
         "## Chosen design",
         escaped(result.why_best),
+        *_explained(result),
         "\n".join(f"- **{name}**: {escaped(value)}" for name, value in facts),
     ]
+
+
+def _explained(result: RunResult) -> list[str]:
+    words, whose = story.explained(result)
+    return [f"> {escaped(words)}\n>\n> {escaped(whose)}"] if words else []
 
 
 def _tile(tile: views.Tile) -> str:

@@ -291,6 +291,15 @@ def design_words(design: Design) -> str:
     return f"{in_words(design.network)} on {in_words(design.hardware)}"
 
 
+def explained(result: RunResult) -> tuple[str, str]:
+    """What a language model made of the result, and whose words they are; "" where it said none."""
+    said = result.explanation
+    if said is None or not said.sentences:
+        return "", ""
+    words = " ".join(clean(sentence) for sentence in said.sentences)
+    return words, f"The words of {clean(said.mind, 80)}, a language model: no measurement."
+
+
 def proposed_by(judged: JudgedDesign) -> str:
     """Who proposed a design, when, why and from what."""
     origin = judged.design.origin

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from archwright.agents.frontier import Frontier, Pairings
 from archwright.agents.hybrid.notebook import Advice, PlainNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.hybrid.share import FIRST
 from archwright.agents.model.ledger import Asked
+from archwright.agents.model.limits import run_limits
 from archwright.agents.model.port import ModelPort
+from archwright.agents.model.ports import open_port
+from archwright.agents.model.transports import Transports
 from archwright.agents.phases import EXPLORE, OPENING
 from archwright.agents.problem import History, Problem, Suggestion
 from archwright.agents.proposer import Request, RuleBasedProposer
+from archwright.brief import Budget
 from archwright.design import Design
+from archwright.settings import Settings
 
 STRATEGY = "surrogate"
 

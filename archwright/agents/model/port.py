@@ -15,6 +15,7 @@ invalid JSON, out of bounds, empty       told to the model once, then fails
 an answer that the end of the text cuts  the same: a part of an answer is not an answer
 drafts before the answer, two objects    the last object counts; thinking is passed over
 tool calls that nobody asked for         left out; where nothing else is there, as empty
+tools that an endpoint refuses           asked without them, from then on
 the question's own check complains       told to the model once; then the answer stands,
                                          with the complaint beside it
 refusal, content filter                  fails
@@ -39,7 +40,8 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -53,6 +55,7 @@ from archwright.agents.model.prices import cost, price_of
 from archwright.agents.model.probing import probe
 from archwright.agents.model.prompt import estimated_tokens, messages_of, sendable
 from archwright.agents.model.reading import complaints, read_json, without_thinking
+from archwright.agents.model.tool_loop import ToolUse, answer_with_tools
 from archwright.agents.model.wire import Completion, EndpointFault, Message
 from archwright.errors import BudgetSpent, ModelFailure
 from archwright.settings import Profile
@@ -65,6 +68,7 @@ MOST_AT_ONCE = 4
 LONGEST_QUOTED = 4000
 """Characters of an answer that goes back to its model with a complaint."""
 
+_REFUSES_TOOLS = ASKS_FOR_LESS | {404, 500}
 _log = logging.getLogger(__name__)
 
 AnswerModel = TypeVar("AnswerModel", bound=BaseModel)
@@ -149,11 +153,16 @@ class _InvalidAnswer(Exception):
     """The model's text is not the answer asked for; the message can be sent back to it."""
 
 
+def _forget(step: int, role: str, use: ToolUse) -> None:
+    """Keeps no record of a tool call."""
+
+
 class ModelPort:
     """Asks one model. Threads may share a port; the breaker's state is the port's own.
 
     ``abilities`` are what is known of the endpoint. Where they are not and ``learn`` is
     given, the first ask probes it, within the limits, and hands over what it found.
+    ``record_tool`` hears of every tool call, with the step and the role of the question.
     """
 
     def __init__(
@@ -166,6 +175,7 @@ class ModelPort:
         ledger: Callable[[Asked], None] | None = None,
         abilities: Abilities | None = None,
         learn: Callable[[Abilities], None] | None = None,
+        record_tool: Callable[[int, str, ToolUse], None] = _forget,
     ) -> None:
         self.profile = profile
         self.limits = limits
@@ -173,6 +183,9 @@ class ModelPort:
         self._price = price_of(profile)
         self._ledger = ledger
         self._learn = learn
+        self._record_tool = record_tool
+        self._takes_tools = True  # until it refuses them, where its abilities are not known
+        self._tool_dialects: dict[frozenset[str], Dialect] = {}  # by the wishes sent
         self._probing = threading.Lock()
         self._endpoint = transport or Endpoint(profile)
         self._breaker = breaker or Breaker()
@@ -271,9 +284,15 @@ class ModelPort:
         messages = messages_of(
             question.role, question.instructions, question.context, question.answer
         )
-        # Here tools come in: where question.tools and self.abilities.tools, a loop sends
-        # through self._send_patiently and gives the messages that _complete goes on from.
-        text = self._complete(messages, question, tally).content
+        messages, text = answer_with_tools(
+            messages,
+            question.tools if self._may_take_tools else (),
+            lambda sent, schemas: self._offer(sent, schemas, question, tally),
+            self._endpoint.scrub,
+            partial(self._record_tool, question.step, question.role),
+        )
+        if text is None:
+            text = self._complete(messages, question, tally).content
         first: AnswerModel | None = None
         try:
             first = self._parse(text, question.answer)
@@ -342,6 +361,42 @@ class ModelPort:
                     raise ModelFailure(fault.reason) from None
                 dialect = less
         self._dialects[kind] = dialect
+        return self._whole(completion)
+
+    @property
+    def _may_take_tools(self) -> bool:
+        return self._takes_tools if self.abilities is None else self.abilities.tools
+
+    def _offer(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, object]],
+        question: Question[AnswerModel],
+        tally: _Tally,
+    ) -> Completion | None:
+        """An answer in any form, or calls of ``tools``; None where the endpoint refuses them."""
+        answer, wishes = question.answer, question.wishes
+        proven = self._tool_dialects.get(frozenset(wishes))
+        dialect = proven or replace(Dialect.of(self.abilities), form="text")
+        while True:
+            options = dialect.options(answer, self.profile.max_output_tokens, wishes)
+            try:
+                completion = self._send_patiently(
+                    messages, {**options, "tools": list(tools)}, tally, but=ASKS_FOR_LESS
+                )
+                self._tool_dialects[frozenset(wishes)] = dialect
+                return self._whole(completion)
+            except EndpointFault as fault:
+                if proven or self.abilities is not None or fault.status not in _REFUSES_TOOLS:
+                    raise ModelFailure(fault.reason) from None
+                less = dialect.step_down(fault.reason, answer, wishes)
+                if less is None:
+                    self._takes_tools = False
+                    return None
+                dialect = less
+
+    def _whole(self, completion: Completion) -> Completion:
+        """The completion, where nothing of it is withheld, cut off or out of all bounds."""
         if completion.refusal or completion.finish_reason == "content_filter":
             raise ModelFailure("refused by the model")
         if completion.finish_reason == "length":

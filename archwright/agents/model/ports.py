@@ -9,12 +9,17 @@ from archwright.agents.model.abilities import Abilities, keep_abilities
 from archwright.agents.model.ledger import Asked
 from archwright.agents.model.limits import Limits
 from archwright.agents.model.port import ModelPort
+from archwright.agents.model.tool_loop import ToolUse
 from archwright.agents.model.transports import Transports
 from archwright.errors import UserError
 
 
 def open_port(
-    transports: Transports, name: str, limits: Limits, ledger: Callable[[Asked], None] | None = None
+    transports: Transports,
+    name: str,
+    limits: Limits,
+    ledger: Callable[[Asked], None] | None = None,
+    record_tool: Callable[[int, str, ToolUse], None] | None = None,
 ) -> ModelPort:
     """The port to a profile. What its endpoint can do is found out once for all runs.
 
@@ -28,7 +33,13 @@ def open_port(
         raise UserError(f"{transports.replay}: model {name}: {error}") from None
     learn = _forget if transports.replay else partial(keep_abilities, transport.profile)
     return ModelPort(
-        transport.profile, limits, transport=transport, ledger=ledger, abilities=known, learn=learn
+        transport.profile,
+        limits,
+        transport=transport,
+        ledger=ledger,
+        abilities=known,
+        learn=learn,
+        record_tool=record_tool,
     )
 
 
