@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from archwright.agents.figures import Figure, figures, meaning_of, sentences
+from archwright.agents.figures import Figure, figures, sentences
+from archwright.agents.metric_words import meaning_of
+from archwright.brief import Constraint
 from archwright.front import Floats
 from archwright.measurement import METRICS
 
@@ -88,6 +90,12 @@ def known_values(
 ) -> Known:
     """Pairs of metric and value as :class:`Known`; those that are not numbers are left out."""
     return Known(_by_metric(measured), _by_metric(given))
+
+
+def bounds_of(constraints: Mapping[str, Constraint]) -> list[tuple[str, float]]:
+    """A brief's bounds on metrics: figures that anyone may repeat."""
+    sides = [(m, side) for m, c in constraints.items() for side in (c.at_most, c.at_least)]
+    return [(metric, side) for metric, side in sides if side is not None]
 
 
 def values_stated(text: str) -> list[tuple[str, float]]:

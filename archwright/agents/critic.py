@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from archwright.agents.frontier import Frontier, Pairing, Pairings
 from archwright.agents.lessons import Finding, findings
-from archwright.agents.minds import Minded, Note, Position, Sentence, in_words
+from archwright.agents.minds import Figures, Minded, Note, Position, Sentence, in_words
 from archwright.agents.model.port import ModelPort
 from archwright.agents.problem import History, Problem, fits
 from archwright.agents.strategies.common import balanced_hardware
@@ -150,8 +150,10 @@ class ModelCritic(Minded):
         "of the front will teach the same thing, at most half of the batch. You cannot reject."
     )
 
-    def __init__(self, rules: RuleBasedCritic, port: ModelPort, note: Note) -> None:
-        super().__init__(port, note)
+    def __init__(
+        self, rules: RuleBasedCritic, port: ModelPort, note: Note, figures: Figures | None = None
+    ) -> None:
+        super().__init__(port, note, figures)
         self._rules = rules
 
     def review(self, designs: Sequence[Design], situation: Situation) -> list[Review]:

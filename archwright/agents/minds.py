@@ -1,16 +1,21 @@
 """What every model-backed mind does: ask its model, and leave the step to the rules when it fails.
 
-A model's answer passes through a pydantic model with bounds. Whatever goes wrong is
-recorded with its reason; a run never dies of a model.
+A model's answer passes through a pydantic model with bounds, and its words through a check
+of the figures they state: what nothing measured goes no further than the event log. Whatever
+goes wrong is recorded with its reason; a run never dies of a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, ClassVar, Protocol, TypeVar
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from archwright.agents.claims import NOTHING_KNOWN, FalseClaim, Known, checked
+from archwright.agents.figures import figures
 from archwright.agents.model.port import ModelPort, OfferedTool, Question
 from archwright.design import Design
 from archwright.errors import ModelFailure
@@ -44,15 +49,28 @@ class Note(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What figures in a model's words are checked against, and who hears of false ones.
+
+    ``known(step)`` is what was measured before a step; ``flag`` gets step, role, mind, the
+    words as the model said them, and the claim. Without either no figure stands.
+    """
+
+    known: Callable[[int], Known] = lambda step: NOTHING_KNOWN
+    flag: Callable[[int, str, str, str, FalseClaim], None] = lambda *said: None
+
+
 class Minded:
     """Base of the model-backed minds. ``role`` and ``instructions`` are the fixed part."""
 
     role: ClassVar[str]
     instructions: ClassVar[str]
 
-    def __init__(self, port: ModelPort, note: Note) -> None:
+    def __init__(self, port: ModelPort, note: Note, figures: Figures | None = None) -> None:
         self._port = port
         self._note = note
+        self._figures = figures or Figures()
 
     def ask(
         self,
@@ -69,8 +87,23 @@ class Minded:
         except ModelFailure as failure:
             self._note(step, self.role, "rules", ANSWERED_INSTEAD, str(failure))
             return None
-        self._note(step, self.role, self.mind, "answered", plain_text(f"{reply.value}", 500))
-        return reply.value
+        value = self._truthful(step, reply.value)
+        self._note(step, self.role, self.mind, "answered", plain_text(f"{value}", 500))
+        return value
+
+    def _truthful(self, step: int, value: Answer) -> Answer:
+        """The answer, in all of its words, without figures that nothing measured."""
+
+        def clean(text: str) -> str:
+            if not figures(text):
+                return text
+            found = checked(text, self._figures.known(step))
+            for claim in found.flagged:
+                self._figures.flag(step, self.role, self.mind, text, claim)
+            return found.text if not found.flagged else _plain(found.text)
+
+        truthful: Answer = _in_every_text(value, clean)
+        return truthful
 
     @property
     def mind(self) -> str:
@@ -78,11 +111,29 @@ class Minded:
         return f"model/{self._port.profile.model}"
 
 
+def quoted(text: str, longest: int = LONGEST_SENTENCE) -> str:
+    """Words of a user, a model or another run: one line between quotation marks it cannot close."""
+    return json.dumps(plain_text(text, longest), ensure_ascii=False)
+
+
 def in_words(design: Design) -> str:
     """A design on one line, for a model to read: network, hardware, and why it was proposed."""
     network, hardware = _values(design.network), _values(design.hardware)
-    reason = plain_text(design.origin.reason, LONGEST_SENTENCE)  # another run's words, maybe
-    return f"network {network}, hardware {hardware} ({reason})"
+    return f"network {network}, hardware {hardware}, reason {quoted(design.origin.reason)}"
+
+
+def _in_every_text(value: Any, change: Callable[[str], str]) -> Any:
+    """The same value with every text in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, BaseModel):
+        fields = {name: _in_every_text(inside, change) for name, inside in value}
+        return value.model_copy(update=fields)
+    if isinstance(value, Mapping):
+        return {name: _in_every_text(inside, change) for name, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_in_every_text(inside, change) for inside in value)
+    return value
 
 
 def _values(point: Point) -> str:
