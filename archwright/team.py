@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-from archwright.agents.claims import FalseClaim, Known, bounds_of, known_values
 from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
 from archwright.agents.evaluator import (
     AccuracyInstrument,
@@ -25,7 +23,7 @@ from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import ModelProposer, Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
 from archwright.brief import Brief
-from archwright.events import Event, EventLog, Plain
+from archwright.events import Event, EventLog
 from archwright.memory.archive import Archive
 from archwright.memory.recall import DesignMemory
 from archwright.memory.registry import Registry
@@ -58,19 +56,7 @@ def assemble(
         data = {"role": role, "mind": mind, "decision": decision, "reason": reason}
         events.record(Event("decision", step, label, data))
 
-    @lru_cache(maxsize=1)  # a step's own rows never count, so those before it stay as they are
-    def known(step: int) -> Known:
-        measured = archive.values(run, before_step=step)
-        return known_values(measured, bounds_of(brief.constraints))
-
-    def flag(step: int, role: str, mind: str, text: str, claim: FalseClaim) -> None:
-        label = f"{role}/{zlib.crc32(f'{claim.words}/{text}'.encode()):08x}"
-        data: dict[str, Plain] = {"role": role, "mind": mind, "text": text, "claim": claim.words}
-        data |= {"metric": claim.figure.metric, "stated": claim.figure.value}
-        data["nearest"] = claim.nearest
-        events.record(Event("flagged", step, label, data))
-
-    figures = Figures(known, flag)
+    figures = Figures.of_run(run, archive, brief, events)
 
     def port(role: Any) -> ModelPort | None:
         return ports[brief.models[role]] if role in brief.models else None

@@ -8,18 +8,30 @@ goes wrong is recorded with its reason; a run never dies of a model.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from archwright.agents.claims import NOTHING_KNOWN, FalseClaim, Known, checked
+from archwright.agents.claims import (
+    NOTHING_KNOWN,
+    FalseClaim,
+    Known,
+    bounds_of,
+    checked,
+    known_values,
+)
 from archwright.agents.figures import figures
 from archwright.agents.model.port import ModelPort, OfferedTool, Question
+from archwright.brief import Brief
 from archwright.design import Design
 from archwright.errors import ModelFailure
+from archwright.events import Event, EventLog, Plain
 from archwright.memory.lessons import plain_text
+from archwright.memory.reader import ArchiveReader
 from archwright.space import Point
 
 ANSWERED_INSTEAD = "answered instead of the model"
@@ -59,6 +71,23 @@ class Figures:
 
     known: Callable[[int], Known] = lambda step: NOTHING_KNOWN
     flag: Callable[[int, str, str, str, FalseClaim], None] = lambda *said: None
+
+    @classmethod
+    def of_run(cls, run: str, archive: ArchiveReader, brief: Brief, events: EventLog) -> Figures:
+        """What ``run`` has measured, and its event log."""
+
+        @lru_cache(maxsize=1)  # the rows before a step stay as they are
+        def known(step: int) -> Known:
+            return known_values(archive.values(run, before_step=step), bounds_of(brief.constraints))
+
+        def flag(step: int, role: str, mind: str, text: str, claim: FalseClaim) -> None:
+            label = f"{role}/{zlib.crc32(f'{claim.words}/{text}'.encode()):08x}"
+            said: dict[str, Plain] = {"role": role, "mind": mind, "text": text}
+            metric, stated = claim.figure.metric, claim.figure.value
+            said |= {"claim": claim.words, "metric": metric, "stated": stated}
+            events.record(Event("flagged", step, label, {**said, "nearest": claim.nearest}))
+
+        return cls(known, flag)
 
 
 class Minded:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -17,9 +21,16 @@ from archwright.agents.claims import (
     known_values,
     values_stated,
 )
+from archwright.agents.critic import ModelCritic
 from archwright.agents.figures import figures, sentences
+from archwright.agents.minds import ANSWERED_INSTEAD, Figures
+from archwright.agents.planner import ModelPlanner, Progress
+from archwright.agents.proposer import ModelProposer
 from archwright.brief import parse_brief
+from archwright.events import EventLog, read_events
 from archwright.measurement import METRICS
+from archwright.memory.archive import Archive
+from archwright.memory.records import Verdict
 
 STATED = {
     "accuracy 0.93": ("accuracy", 0.93),
@@ -262,7 +273,102 @@ def test_the_time_grows_no_faster_than_the_text(piece: str) -> None:
     assert steps(8000) < 16 * max(steps(800), 100)
 
 
-def test_a_hostile_text_of_a_megabyte_ends() -> None:
+def test_a_long_hostile_text_ends() -> None:
     # What backtracks in a pattern costs no calls: it would take hours, and the test with it.
     for piece in ("1,", "1,234", " ", ".\n ", "!) ", "9" * 50 + "e", "a^"):
-        checked(piece * (1_000_000 // len(piece)), NOTHING_KNOWN)
+        checked(piece * (60_000 // len(piece)), NOTHING_KNOWN)
+
+
+def test_a_model_s_words_are_kept_without_what_nothing_measured(
+    small: SimpleNamespace, port_to: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Through a whole search: rationale, reasons and decisions, and what the log keeps."""
+    false = "Its accuracy is 0.999."
+
+    def script(request: dict[str, Any], number: int) -> dict[str, Any]:
+        role = request["messages"][0]["content"].split("Role: ", 1)[1].split(".", 1)[0]
+        return {
+            "planner": {"phase": "refine", "designs": 3, "reason": f"Small rounds. {false}"},
+            "proposer": {
+                "overrides": [
+                    {
+                        "design": design,
+                        "changes": [{"choice": "kernel_1", "position": position}],
+                        "rationale": f"{false} A wide kernel sees whole strokes.",
+                    }
+                    for design in range(3)
+                    for position in (0, 1)
+                ]
+            },
+            "critic": {"defer": [{"position": 0, "reason": f"Seen before. {false}"}]},
+        }[role]
+
+    port, _ = port_to(script)
+    log = EventLog(tmp_path / "log.jsonl", lambda event: None)
+    search = small.Search(tmp_path, small.Instrument(), budget={"evaluations": 12})
+    archive = Archive(tmp_path / "archive.db")
+    figures_of_run = Figures.of_run("run", archive, search.brief, log)
+    minds = {
+        "planner": lambda rules, problem, note: ModelPlanner(port, note, figures_of_run),
+        "proposer": lambda r, problem, note: ModelProposer(r, problem, port, note, figures_of_run),
+        "critic": lambda rules, problem, note: ModelCritic(rules, port, note, figures_of_run),
+    }
+    search.minds = minds
+    result = search.go()
+    rationales = {o.reason for _, o in result.designs if o.proposer.startswith("model/")}
+    left_out = "(left out: it states accuracy 0.999, which nothing measured)"
+    assert rationales
+    assert all(why.startswith(f"{left_out} A wide kernel") for why in rationales)
+    deferred = {p.review.reason for p in result.proposals if p.review.verdict is Verdict.DEFER}
+    assert deferred
+    assert all(left_out in reason for reason in deferred)
+    assert all("is 0.999" not in word for note in search.notes for word in note[3:])
+    events = read_events(tmp_path / "log.jsonl")
+    assert {event["role"] for event in events} == {"planner", "proposer", "critic"}
+    assert all(event["kind"] == "flagged" and false in event["text"] for event in events)
+    assert events[0]["claim"] == "accuracy 0.999"
+    assert events[0]["stated"] == 0.999
+    assert any(event["nearest"] in result.values["accuracy"] for event in events)
+    assert ANSWERED_INSTEAD not in {note[3] for note in search.notes}
+    archive.close()
+
+
+def test_what_counts_as_measured_is_what_steps_before_measured(
+    small: SimpleNamespace, tmp_path: Path
+) -> None:
+    search = small.Search(tmp_path, small.Instrument(), budget={"evaluations": 12})
+    result = search.go()
+    with Archive(tmp_path / "archive.db") as archive:
+        assert archive.values("run", before_step=0) == []
+        assert archive.values("another") == []
+        everything = known_values(archive.values("run")).measured
+        early = known_values(archive.values("run", before_step=1)).measured
+        for metric in ("accuracy", "latency_ms", "energy_uj"):
+            found = {v for v in result.values[metric] if v is not None}
+            assert found <= set(everything[metric].tolist())
+            first = [
+                v
+                for v, step in zip(result.values[metric], result.steps, strict=True)
+                if step == 0 and v is not None
+            ]
+            assert set(first) <= set(early[metric].tolist())
+            assert set(early[metric].tolist()) < set(everything[metric].tolist())
+        design = next(iter(result.designs))[0]
+        for measurement in archive.measurements_of(design):
+            metric, value = measurement.metric, measurement.value
+            assert any(value == known for known in everything[metric].tolist())
+
+
+def test_without_an_archive_no_figure_stands(port_to: Callable[..., Any]) -> None:
+    notes: list[tuple[Any, ...]] = []
+    answer = {"phase": "refine", "designs": 3, "reason": "it has an accuracy of 0.93"}
+    port, _ = port_to(lambda *_: answer)
+    table = {"name": "b", "task": {"data": "digits"}, "objectives": {"accuracy": "maximise"}}
+    brief = parse_brief({**table, "budget": {"evaluations": 24}})
+    progress = Progress(
+        step=3, phase="explore", rounds_in_phase=2, evaluations=10, seconds=1.0,
+        empty_rounds=0, hypervolumes=(0.1, 0.2, 0.3), choices=14,
+    )  # fmt: skip
+    plan = ModelPlanner(port, lambda *words: notes.append(words)).next(brief, progress)
+    assert plan.reason == "(left out: it states accuracy 0.93, which nothing measured)"
+    assert "it has" not in str(notes)

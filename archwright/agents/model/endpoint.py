@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+from archwright.agents.model.secret import without_secret
 from archwright.agents.model.wire import (
     Completion,
     EndpointFault,
@@ -36,9 +36,6 @@ LARGEST_BODY_BYTES = 2_000_000
 LONGEST_CONNECT_S = 10.0
 LOOPBACK_ONLY = "ARCHWRIGHT_LOOPBACK_ONLY"
 """Environment variable; at 1 no request leaves this machine. Set by the tests."""
-
-_SHORTEST_SECRET = 8  # shorter "keys" are placeholders such as "none"; masking them harms text
-_KEY_SHAPES = re.compile(r"\bsk-[A-Za-z0-9_\-*.]{6,}|\bBearer\s+\S+", re.IGNORECASE)
 
 
 class _TooLarge(Exception):
@@ -81,10 +78,7 @@ class Endpoint:
 
     def scrub(self, text: str) -> str:
         """``text`` without the key and without anything shaped like one."""
-        key = self._key()
-        if len(key) >= _SHORTEST_SECRET:
-            text = text.replace(key, "[key]")
-        return _KEY_SHAPES.sub("[key]", text)
+        return without_secret(text, self._key())
 
     def send(self, messages: Sequence[Message], options: Mapping[str, object]) -> Completion:
         """One request. ``options`` are further fields of the chat-completions body.
