@@ -8,6 +8,7 @@ brief's own bounds stand too. A sentence with any other figure is left out.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,10 @@ LARGEST_RESULT = 1_000_000
 """Characters of one tool result that are read for its values."""
 SLACK = 1e-9
 """Relative: what arithmetic on a figure may cost."""
+
+_KEY_AND_NUMBER = re.compile(
+    r'"(\w{1,64})":\s?(?:\{"value":\s?)?(-?\d{1,30}(?:\.\d{1,30})?(?:e[+-]?\d{1,3})?)'
+)
 
 
 @dataclass(frozen=True)
@@ -98,34 +103,27 @@ def bounds_of(constraints: Mapping[str, Constraint]) -> list[tuple[str, float]]:
     return [(metric, side) for metric, side in sides if side is not None]
 
 
-def values_stated(text: str) -> list[tuple[str, float]]:
-    """The values in a tool's result, by the names of its keys, or in words.
+def values_in_result(text: str) -> list[tuple[str, float]]:
+    """The values of metrics in a tool's result, which is JSON: ``{"latency_us": 310}``.
 
-    A JSON text is read by its keys: ``{"latency_us": 310}`` gives a latency of 0.31 ms. What
-    is no JSON, because it is words or was cut, is read for figures.
+    Words in it are no source: they may repeat what a model once said. Of a result that was
+    cut only numbers right behind their key count.
     """
     text = text[:LARGEST_RESULT]
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_int=float)  # of any length
     except (ValueError, RecursionError):
-        return [(figure.metric, figure.value) for figure in figures(text)]
-    return _values_in(content)
-
-
-def _values_in(content: object) -> list[tuple[str, float]]:
-    """Every number under a key that names a metric, however deep, in the metric's unit."""
+        content = [{name: float(number)} for name, number in _KEY_AND_NUMBER.findall(text)]
     found: list[tuple[str, float]] = []
     waiting: list[tuple[object, str]] = [(content, "")]
     while waiting:
         value, name = waiting.pop()
         if isinstance(value, Mapping):
-            waiting += [(v, k if meaning_of(str(k)) else name) for k, v in value.items()]
+            waiting += [(v, str(k) if meaning_of(str(k)) else name) for k, v in value.items()]
         elif isinstance(value, list):
             waiting += [(v, name) for v in value]
-        elif isinstance(value, str):
-            found += [(figure.metric, figure.value) for figure in figures(value)]
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            meaning = meaning_of(str(name))
+        elif isinstance(value, float):
+            meaning = meaning_of(name)
             if meaning is not None:
                 found.append((meaning.metric, value * meaning.factor))
     return found

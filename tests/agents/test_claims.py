@@ -19,7 +19,7 @@ from archwright.agents.claims import (
     checked,
     false_claims,
     known_values,
-    values_stated,
+    values_in_result,
 )
 from archwright.agents.critic import ModelCritic
 from archwright.agents.figures import figures, sentences
@@ -150,14 +150,18 @@ def test_a_perfect_accuracy_is_no_rounding() -> None:
 def test_values_of_a_tool_s_result_are_read_by_their_keys() -> None:
     result = {
         "designs": [{"metrics": {"accuracy_validation": {"value": 0.93, "unit": "1"}}}],
-        "totals": {"latency_us": 310, "macs": 12_000},
-        "notes": ["the array takes 0.4 mm2", 7, None, True],
+        "totals": {"latency_us": 310, "macs": 12_000, "clock_mhz": 200},
+        "notes": ["the array takes 0.4 mm2", 7, None, True, 10**400],
+        "accuracy_test": 10**400,
+        "reason": "a model once said: accuracy 0.99",
     }
-    expected = {("accuracy", 0.93), ("latency_ms", 0.31), ("macs", 12_000.0), ("area_mm2", 0.4)}
-    assert set(values_stated(json.dumps(result))) == expected
-    cut = json.dumps(result)[:90]
-    assert ("accuracy", 0.93) in values_stated(cut)
-    assert values_stated("[" * 100_000) == []
+    expected = {"accuracy": [0.93], "latency_ms": [0.31], "macs": [12_000.0]}
+    found = known_values(values_in_result(json.dumps(result))).measured
+    assert {metric: values.tolist() for metric, values in found.items()} == expected
+    cut = json.dumps(result)[:115] + " (cut: ask for less)"
+    assert set(values_in_result(cut)) == {("accuracy", 0.93), ("latency_ms", 0.31)}
+    assert values_in_result("[" * 100_000) == []
+    assert values_in_result("error: accuracy 0.99") == []
 
 
 METRIC = st.sampled_from(sorted(METRICS))
@@ -245,7 +249,7 @@ def test_no_text_raises_and_what_is_kept_is_true(text: str) -> None:
     assert bool(found.flagged) == bool(figures(text))
     assert found.flagged or found.text == text
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())
-    values_stated(text)
+    values_in_result(text)
 
 
 @pytest.mark.parametrize(
