@@ -1,8 +1,9 @@
 """A turn of the language model: it reads, calls tools, answers; its words come as they are said.
 
 The model is offered the tools and nothing else, with a desk that trusts it no more than
-any outsider. Before a search starts, or a run is stopped, the user is asked. A model that
-fails costs one line: the slash commands do not need it.
+any outsider. Before a search starts, a run is stopped, or what the user set in the brief
+changes, the user is asked. A model that fails costs one line: the slash commands do not
+need it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from archwright.brief import Budget
 from archwright.errors import ArchwrightError, BudgetSpent, ModelFailure, UserError
 from archwright.report.text import clean
 from archwright.session.chat import Chat, plain
-from archwright.session.draft import as_toml, missing
+from archwright.session.draft import as_toml, missing, overridden
 from archwright.session.measured import unmeasured
 from archwright.session.searching import show_understood
 from archwright.session.store import State
@@ -257,10 +258,19 @@ def _called(chat: Chat, name: str, arguments: str) -> str:
         result = tools[name].call(table, desk)
     except ArchwrightError as error:
         return f"error: {error}"
-    if isinstance(result, CheckedBrief) and result.ok:
-        chat.session.add("brief", brief=table["brief"])
+    if isinstance(result, CheckedBrief) and result.ok and not _drafted(chat, table["brief"]):
+        return "the user said no: the brief stays as it was"
     text: str = result.model_dump_json()
     return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]} (cut: ask for less)"
+
+
+def _drafted(chat: Chat, brief: dict[str, Any]) -> bool:
+    """Take a model's brief over; the user is asked where it changes what they set."""
+    changed = overridden(chat.session.state.agreed, brief)
+    if changed and not chat.confirmed(plain(f"change your brief: {', '.join(changed)}?")):
+        return False
+    chat.session.add("brief", brief=brief, by="user" if changed else "model")
+    return True
 
 
 def _start(chat: Chat, table: dict[str, Any], desk: Desk) -> str:
@@ -279,8 +289,8 @@ def _start(chat: Chat, table: dict[str, Any], desk: Desk) -> str:
 
 
 def _limits(state: State) -> Limits:
-    """What the session may spend on its model: the brief's budget, or the default one."""
-    budget = state.brief.get("budget", {})
+    """What the session may spend on its model: as the user set it, or the default."""
+    budget = state.agreed.get("budget", {})
     tokens = budget.get("tokens", Budget.model_fields["tokens"].default)
     dollars = budget.get("dollars", Budget.model_fields["dollars"].default)
     return Limits(tokens, dollars, Spent(state.requests, state.tokens, state.dollars))
