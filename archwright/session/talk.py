@@ -72,7 +72,7 @@ class _Said:
         self.text += piece.text
         for part in piece.calls:
             call = self.calls.setdefault(part.index, _Call())
-            call.id, call.name = call.id or part.id, call.name or part.name
+            call.name = call.name or part.name
             call.arguments += part.arguments
         if piece.tokens_in is not None:
             self.tokens = (piece.tokens_in, piece.tokens_out)
@@ -118,14 +118,14 @@ def _step(chat: Chat, endpoint: Endpoint) -> bool:
         raise
     calls = [said.calls[index] for index in sorted(said.calls)][:MOST_CALLS]
     for call in calls:  # a server may echo the key in them
-        call.id, call.name = endpoint.scrub(call.id), endpoint.scrub(call.name)
-        call.arguments = endpoint.scrub(call.arguments)
+        call.name, call.arguments = endpoint.scrub(call.name), endpoint.scrub(call.arguments)
     if not calls and not said.text.strip():
         raise EndpointFault("empty answer")
     message: dict[str, Any] = {"role": "assistant", "content": endpoint.scrub(said.text)}
     if calls:
         for number, call in enumerate(calls):
-            call.id = call.id or f"call_{len(chat.session.state.messages)}_{number}"
+            # Ours, not the server's: those may repeat, and a result would go to another call.
+            call.id = f"call_{len(chat.session.state.messages)}_{number}"
         message["tool_calls"] = [
             {
                 "id": call.id,

@@ -206,9 +206,10 @@ class ModelPort:
         except _InvalidAnswer as invalid:
             wrong = str(invalid)
         complaint = f"That answer is not valid: {wrong}. Answer again, with the JSON only."
-        if text.strip():
-            messages = [*messages, {"role": "assistant", "content": text[:4000]}]
-        messages = [*messages, {"role": "user", "content": complaint}]
+        if text.strip():  # scrubbed: it may echo the key
+            said = self._endpoint.scrub(text)[:4000]
+            messages = [*messages, {"role": "assistant", "content": said}]
+        messages = [*messages, {"role": "user", "content": self._endpoint.scrub(complaint)}]
         try:
             second = self._parse(self._complete(messages, question.answer, tally), question.answer)
         except _InvalidAnswer as invalid:
