@@ -14,7 +14,7 @@ import numpy as np
 from archwright.agents.evaluator import AccuracyInstrument, Laboratory
 from archwright.agents.frontier import hypervolume_curve
 from archwright.agents.graph import Team
-from archwright.agents.minds import ANSWERED_INSTEAD
+from archwright.agents.minds import ANSWERED_INSTEAD, FLAGGED
 from archwright.agents.problem import Evaluated, History, Problem
 from archwright.agents.strategies import make_strategy
 from archwright.design import Design, Origin
@@ -302,6 +302,7 @@ def conclude(
         model_use=_model_use(team, decisions),
         nearest=None if front else nearest_miss(team, history),
         promotion=promotion,
+        flagged=sum(row["kind"] == FLAGGED for row in team.events.rows()),
     )
 
 

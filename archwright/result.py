@@ -124,7 +124,8 @@ class RunResult:
 
     ``nearest`` is the evaluated design that came closest to the constraints, where none
     met them. The front's accuracies are those with inherited weights, ``best`` has those
-    of its exported weights: trained further where it was promoted.
+    of its exported weights: trained further where it was promoted. ``flagged`` counts the
+    false claims in models' words that were left out.
     """
 
     run: str
@@ -154,3 +155,4 @@ class RunResult:
     model_use: ModelUse
     nearest: JudgedDesign | None = None
     promotion: Promotion | None = None
+    flagged: int = 0

@@ -35,6 +35,8 @@ from archwright.memory.reader import ArchiveReader
 from archwright.space import Point
 
 ANSWERED_INSTEAD = "answered instead of the model"
+FLAGGED = "flagged"
+"""The kind of event that keeps words with a false claim, as the model said them."""
 LONGEST_SENTENCE = 300
 
 
@@ -85,7 +87,7 @@ class Figures:
             said: dict[str, Plain] = {"role": role, "mind": mind, "text": text}
             metric, stated = claim.figure.metric, claim.figure.value
             said |= {"claim": claim.words, "metric": metric, "stated": stated}
-            events.record(Event("flagged", step, label, {**said, "nearest": claim.nearest}))
+            events.record(Event(FLAGGED, step, label, {**said, "nearest": claim.nearest}))
 
         return cls(known, flag)
 

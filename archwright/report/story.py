@@ -115,7 +115,17 @@ def models(result: RunResult) -> str:
     )
     return (
         f"Language models answered {_many(use.requests, 'request')} ({use.failures:,} failed) "
-        f"for {count(use.tokens)} tokens and {dollars}."
+        f"for {count(use.tokens)} tokens and {dollars}.{_left_out(result.flagged)}"
+    )
+
+
+def _left_out(claims: int) -> str:
+    """What became of the figures that models made up."""
+    if claims == 0:
+        return ""
+    return (
+        f" {_many(claims, 'figure')} in their words came from no measurement: "
+        "what stated them was left out, and is in events.jsonl."
     )
 
 
