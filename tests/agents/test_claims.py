@@ -283,6 +283,7 @@ def test_a_long_hostile_text_ends() -> None:
         checked(piece * (60_000 // len(piece)), NOTHING_KNOWN)
 
 
+@pytest.mark.usefixtures("little_evolution")
 def test_a_model_s_words_are_kept_without_what_nothing_measured(
     small: SimpleNamespace, port_to: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -337,6 +338,7 @@ def test_a_model_s_words_are_kept_without_what_nothing_measured(
     archive.close()
 
 
+@pytest.mark.usefixtures("little_evolution")
 def test_what_counts_as_measured_is_what_steps_before_measured(
     small: SimpleNamespace, tmp_path: Path
 ) -> None:
