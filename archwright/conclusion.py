@@ -13,12 +13,13 @@ import numpy as np
 
 from archwright.agents.evaluator import AccuracyInstrument, Laboratory
 from archwright.agents.frontier import hypervolume_curve
-from archwright.agents.graph import STOPPED_BY_USER, Team
-from archwright.agents.minds import in_words
+from archwright.agents.graph import STOPPED_BY_USER
+from archwright.agents.minds import FLAGGED, in_words
 from archwright.agents.model.ledger import ANSWERED, Asked, recorded
 from archwright.agents.model.limits import Spent
 from archwright.agents.problem import Evaluated, History, Problem
 from archwright.agents.strategies import make_strategy
+from archwright.agents.team import Team
 from archwright.design import Design, Origin
 from archwright.evaluators.hardware import AnalyticalModel
 from archwright.events import Event
@@ -310,6 +311,7 @@ def conclude(
         nearest=None if front else nearest_miss(team, history),
         promotion=promotion,
         explanation=explanation,
+        flagged=sum(row["kind"] == FLAGGED for row in team.events.rows()),
     )
 
 

@@ -147,7 +147,8 @@ class RunResult:
     ``nearest`` is the evaluated design that came closest to the constraints, where none
     met them. The front's accuracies are those with inherited weights, ``best`` has those
     of its exported weights: trained further where it was promoted. ``explanation`` holds a
-    model's words, where one was asked: words, no measurement.
+    model's words, where one was asked: words, no measurement. ``flagged`` counts the false
+    claims in models' words that were left out.
     """
 
     run: str
@@ -178,6 +179,7 @@ class RunResult:
     nearest: JudgedDesign | None = None
     promotion: Promotion | None = None
     explanation: Explanation | None = None
+    flagged: int = 0
 
     @property
     def tokens_per_design(self) -> float | None:

@@ -18,10 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archwright.agents.graph import STOPPED_BY_USER, Clock, build_graph
+from archwright.agents.graph import STOPPED_BY_USER, build_graph
 from archwright.agents.model.limits import Spent
 from archwright.agents.model.transports import Transports
 from archwright.agents.state import State, first_state
+from archwright.agents.team import Clock
 from archwright.brief import Brief, parse_brief
 from archwright.conclusion import Ending, conclude
 from archwright.control import PROCESS_FILE, note_process, stop_on_signal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from archwright.agents.analyst import Analyst
@@ -15,19 +15,21 @@ from archwright.agents.evaluator import (
     RuleBasedEvaluator,
 )
 from archwright.agents.failings import all_circumstances
-from archwright.agents.graph import Clock, Team
 from archwright.agents.hybrid.notebook import ArchiveNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
+from archwright.agents.minds import Figures
 from archwright.agents.model.ledger import Ledger, recorded, spent_before, spent_by_step
 from archwright.agents.model.limits import Spent, run_limits
 from archwright.agents.model.port import ModelPort
 from archwright.agents.model.ports import open_port
 from archwright.agents.model.prices import price_of, unknown_price
+from archwright.agents.model.question import OfferedTool
 from archwright.agents.model.tool_loop import ToolUse
 from archwright.agents.model.transports import Transports
 from archwright.agents.planner import ModelPlanner, Planner, RuleBasedPlanner
 from archwright.agents.proposer import Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection, recollect
+from archwright.agents.team import Clock, Team
 from archwright.agents.toolbox import Toolbox
 from archwright.agents.trust import ArchiveTrust
 from archwright.brief import Brief
@@ -75,6 +77,8 @@ def assemble(
 
     note = events.note
 
+    figures = Figures.of_run(run, archive, brief, events)
+
     def port(role: Any) -> ModelPort | None:
         return ports[brief.models[role]] if role in brief.models else None
 
@@ -113,16 +117,22 @@ def assemble(
     evaluator_rules = RuleBasedEvaluator(problem)
     evaluator: EvaluatorMind = evaluator_rules
     analyst: Analyst | None = None
+
+    def tools(role: str, step: int) -> Sequence[OfferedTool]:
+        return toolbox.for_role(role, step)
+
     if found := port("planner"):
-        planner = ModelPlanner(found, note, trust)
+        planner = ModelPlanner(found, note, trust, figures, tools)
     if found := port("proposer"):
         notebook = ArchiveNotebook(archive, run)
-        proposer = ModelProposer(proposer_rules, problem, pairings, found, note, notebook)
+        proposer = ModelProposer(
+            proposer_rules, problem, pairings, found, note, notebook, figures, tools
+        )
     if found := port("critic"):
-        critic = ModelCritic(critic_rules, problem, found, note, trust)
+        critic = ModelCritic(critic_rules, problem, found, note, trust, figures, tools)
     if found := port("evaluator"):
-        evaluator = ModelEvaluator(evaluator_rules, found, note)
-        analyst = Analyst(found, note, toolbox)
+        evaluator = ModelEvaluator(evaluator_rules, found, note, figures)
+        analyst = Analyst(found, note, figures, tools)
 
     team = Team(
         run=run,

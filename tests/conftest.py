@@ -206,3 +206,50 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     hardware = hardware_space().decode(np.array([[1, 1, 0, 1, 1, 1, 1, 1, 0]]))[0]
     dump_hardware(hardware, tmp_path / "hardware.toml")
     return tmp_path / "network.toml", tmp_path / "hardware.toml"
+
+
+class OpenChat:
+    """A session in this process: what it is asked, and the user's answers to its questions."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, held: ExitStack) -> None:
+        import io
+
+        from rich.console import Console
+
+        from archwright.desk import open_desk
+        from archwright.session.chat import Chat
+        from archwright.session.store import Session
+        from archwright.settings import load_settings
+
+        self._screen = io.StringIO()
+        self.asked: list[str] = []
+        self.answer = "n"
+        desk = held.enter_context(open_desk(load_settings(), trusted=True))
+        session = held.enter_context(Session.open(None))
+        self.chat = Chat(desk, session, Console(file=self._screen, width=80, highlight=False))
+        self.close = held.close
+
+        def asks(question: str) -> str:
+            self.asked.append(question)
+            return self.answer
+
+        monkeypatch.setattr("builtins.input", asks)
+
+    def says(self, line: str) -> str:
+        """What is shown after the user has said a line; a failure is a line too."""
+        from archwright.errors import ArchwrightError
+        from archwright.session.talk import talk
+
+        before = len(self._screen.getvalue())
+        try:
+            talk(self.chat, line)
+        except ArchwrightError as error:
+            self.chat.line(str(error))
+        return self._screen.getvalue()[before:]
+
+
+@pytest.fixture
+def open_chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], OpenChat]]:
+    """``open_chat() -> OpenChat``, whose user says no to every question; closed in the end."""
+    with ExitStack() as held:
+        yield lambda: OpenChat(monkeypatch, held)

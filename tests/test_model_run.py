@@ -250,9 +250,12 @@ def test_a_hostile_model_changes_nothing_that_it_may_not(run_with: Callable[...,
             "evaluator": {"order": [99, -1, 0, 0]},
         }[_role(request)]
 
-    result, _, _ = run_with(hostile)
+    result, events, _ = run_with(hostile)
     assert result["evaluations"] == 7
     assert result["front"]
+    flagged = [event for event in events if event["kind"] == "flagged"]
+    assert {(event["role"], event["claim"]) for event in flagged} == {("proposer", "accuracy 1.0")}
+    assert not any("accuracy is 1.0" in str(e) for e in events if e["kind"] != "flagged")
     for design in result["front"]:
         assert design["metrics"]["accuracy_validation"]["value"] < 1.0
         assert design["metrics"]["accuracy_validation"]["fidelity"] == "supernet"

@@ -2,27 +2,23 @@
 
 It is asked once, with tools, and its words are kept with the run: a report that is made
 again shows the same ones. They are words only: every number of a report comes from
-instruments, and what a sentence states passes :data:`Check` before it is kept.
+instruments, and figures in a sentence are checked before it is kept (``minds``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from archwright.agents.minds import Minded, Note, Sentence
+from archwright.agents.minds import Figures, Minded, Note, Offer, Sentence
 from archwright.agents.model.port import ModelPort
-from archwright.agents.toolbox import Toolbox
 from archwright.memory.archive import Archive
 
 META = "explanation"
 """The name under which an archive keeps the explanation."""
-
-Check = Callable[[str], str]
-"""What is left of a sentence that a model wrote: all of it, or "" where it must not stand."""
 
 Sentences = Annotated[list[Sentence], Field(min_length=1, max_length=2)]
 
@@ -70,10 +66,13 @@ class Analyst(Minded):
     )
 
     def __init__(
-        self, port: ModelPort, note: Note, toolbox: Toolbox, check: Check = lambda words: words
+        self,
+        port: ModelPort,
+        note: Note,
+        figures: Figures | None = None,
+        tools: Offer | None = None,
     ) -> None:
-        super().__init__(port, note)
-        self._toolbox, self._check = toolbox, check
+        super().__init__(port, note, figures and figures.at_the_end(), tools)
 
     def explain(self, archive: Archive, run: str, step: int, context: str) -> Explanation:
         """The model's explanation, asked for once in a run; ``step`` is that of its end.
@@ -83,12 +82,8 @@ class Analyst(Minded):
         """
         kept = archive.meta(run, META)
         if kept is None:
-            tools = self._toolbox.for_role(self.role, step)
-            answer = self.ask(step, context, AnalystAnswer, tools=tools)
-            explanation = Explanation(self.mind, self._checked(answer.sentences if answer else ()))
+            answer = self.ask(step, context, AnalystAnswer)
+            sentences = tuple(words for words in answer.sentences if words) if answer else ()
+            explanation = Explanation(self.mind, sentences)
             kept = archive.set_meta(run, META, explanation.to_plain())
         return Explanation.from_plain(kept)
-
-    def _checked(self, sentences: Sequence[str]) -> tuple[str, ...]:
-        """The one place that every sentence passes before anyone reads it."""
-        return tuple(words for words in map(self._check, sentences) if words)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, Field
 
-from archwright.agents.minds import Minded, Note, Position, in_words
+from archwright.agents.minds import Figures, Minded, Note, Position, in_words
 from archwright.agents.model.port import ModelPort
 from archwright.agents.problem import Problem
 from archwright.design import Design
@@ -69,8 +69,10 @@ class ModelEvaluator(Minded):
         "teach most, in case the time runs out. Answer with the positions of the designs."
     )
 
-    def __init__(self, rules: RuleBasedEvaluator, port: ModelPort, note: Note) -> None:
-        super().__init__(port, note)
+    def __init__(
+        self, rules: RuleBasedEvaluator, port: ModelPort, note: Note, figures: Figures | None = None
+    ) -> None:
+        super().__init__(port, note, figures)
         self._rules = rules
 
     def plan(self, step: int, designs: Sequence[Design]) -> list[int]:

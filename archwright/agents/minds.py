@@ -1,25 +1,45 @@
 """What every model-backed mind does: ask its model, and leave the step to the rules when it fails.
 
-A model's answer passes through a pydantic model with bounds. Whatever goes wrong is
-recorded with its reason; a run never dies of a model.
+A model's answer passes through a pydantic model with bounds, and its words through a check
+of the figures they state: what nothing measured goes no further than the event log. Whatever
+goes wrong is recorded with its reason; a run never dies of a model.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Annotated, ClassVar, Protocol, TypeVar
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from archwright.agents.model.port import ModelPort, OfferedTool, Question
+from archwright.agents.claims import (
+    NOTHING_KNOWN,
+    FalseClaim,
+    Known,
+    bounds_of,
+    checked,
+    known_values,
+)
+from archwright.agents.figures import figures
+from archwright.agents.model.port import ModelPort
+from archwright.agents.model.question import OfferedTool, Question
+from archwright.brief import Brief
 from archwright.design import Design
 from archwright.errors import ModelFailure
+from archwright.events import Event, EventLog, Plain
 from archwright.memory.lessons import plain_text
+from archwright.memory.reader import ArchiveReader
 from archwright.space import Point
 
 ANSWERED_INSTEAD = "answered instead of the model"
+FLAGGED = "flagged"
+"""The kind of event that keeps words with a false claim, as the model said them."""
 LONGEST_SENTENCE = 300
+AFTER_EVERY_STEP = 10**9
 
 
 def _plain(text: str) -> str:
@@ -45,15 +65,82 @@ class Note(Protocol):
         ...
 
 
+ESTIMATING = ("estimate_accuracy", "recall_designs")
+"""Tools whose figures are expectations and memories: nobody may state them as measured."""
+Offer = Callable[[str, int], Sequence[OfferedTool]]
+"""The tools that a role may call in a step."""
+
+
+def no_tools(role: str, step: int) -> Sequence[OfferedTool]:
+    """For models that are offered none."""
+    return ()
+
+
+class _Overheard:
+    """A tool whose results are kept: figures in them may be stated, but for estimates."""
+
+    def __init__(self, tool: OfferedTool, heard: list[str]) -> None:
+        self.name, self.schema = tool.name, tool.schema
+        self._tool, self._heard = tool, heard
+
+    def call(self, arguments: str) -> str:
+        """The tool's result."""
+        result = self._tool.call(arguments)
+        if self.name not in ESTIMATING:
+            self._heard.append(result)
+        return result
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What figures in a model's words are checked against, and who hears of false ones.
+
+    ``known(step)`` is what was measured before a step; ``flag`` gets step, role, mind, the
+    words as the model said them, and the claim. Without either no figure stands.
+    """
+
+    known: Callable[[int], Known] = lambda step: NOTHING_KNOWN
+    flag: Callable[[int, str, str, str, FalseClaim], None] = lambda *said: None
+
+    def at_the_end(self) -> Figures:
+        """The same over all that a run has measured, whatever the step."""
+        return replace(self, known=lambda step: self.known(AFTER_EVERY_STEP))
+
+    @classmethod
+    def of_run(cls, run: str, archive: ArchiveReader, brief: Brief, events: EventLog) -> Figures:
+        """What ``run`` has measured, and its event log."""
+
+        @lru_cache(maxsize=1)  # the rows before a step stay as they are
+        def known(step: int) -> Known:
+            return known_values(archive.values(run, before_step=step), bounds_of(brief.constraints))
+
+        def flag(step: int, role: str, mind: str, text: str, claim: FalseClaim) -> None:
+            label = f"{role}/{zlib.crc32(f'{claim.words}/{text}'.encode()):08x}"
+            said: dict[str, Plain] = {"role": role, "mind": mind, "text": text}
+            metric, stated = claim.figure.metric, claim.figure.value
+            said |= {"claim": claim.words, "metric": metric, "stated": stated}
+            events.record(Event(FLAGGED, step, label, {**said, "nearest": claim.nearest}))
+
+        return cls(known, flag)
+
+
 class Minded:
     """Base of the model-backed minds. ``role`` and ``instructions`` are the fixed part."""
 
     role: ClassVar[str]
     instructions: ClassVar[str]
 
-    def __init__(self, port: ModelPort, note: Note) -> None:
+    def __init__(
+        self,
+        port: ModelPort,
+        note: Note,
+        figures: Figures | None = None,
+        tools: Offer | None = None,
+    ) -> None:
         self._port = port
         self._note = note
+        self._figures = figures or Figures()
+        self._tools = tools or no_tools
 
     def ask(
         self,
@@ -61,17 +148,36 @@ class Minded:
         context: str,
         answer: type[Answer],
         check: Callable[[Answer], str] | None = None,
-        tools: Sequence[OfferedTool] = (),
     ) -> Answer | None:
         """The model's answer, or None (recorded) when the rules must answer this step."""
+        heard: list[str] = []
+        tools = [_Overheard(tool, heard) for tool in self._tools(self.role, step)]
         question = Question(step, self.role, self.instructions, context, answer, check, tools)
         try:
             reply = self._port.ask(question)
         except ModelFailure as failure:
             self._note(step, self.role, "rules", ANSWERED_INSTEAD, str(failure))
             return None
-        self._note(step, self.role, self.mind, "answered", plain_text(f"{reply.value}", 500))
-        return reply.value
+        value = self._truthful(step, reply.value, heard)
+        self._note(step, self.role, self.mind, "answered", plain_text(f"{value}", 500))
+        return value
+
+    def _truthful(self, step: int, value: Answer, heard: Sequence[str]) -> Answer:
+        """The answer, in all of its words, without figures that no tool gave.
+
+        ``heard`` are the results of the tools that were called for it.
+        """
+
+        def clean(text: str) -> str:
+            if not figures(text):
+                return text
+            found = checked(text, self._figures.known(step).with_results(heard))
+            for claim in found.flagged:
+                self._figures.flag(step, self.role, self.mind, text, claim)
+            return found.text if not found.flagged else _plain(found.text)
+
+        truthful: Answer = _in_every_text(value, clean)
+        return truthful
 
     @property
     def mind(self) -> str:
@@ -79,11 +185,29 @@ class Minded:
         return f"model/{self._port.profile.model}"
 
 
+def quoted(text: str, longest: int = LONGEST_SENTENCE) -> str:
+    """Words of a user, a model or another run: one line between quotation marks it cannot close."""
+    return json.dumps(plain_text(text, longest), ensure_ascii=False)
+
+
 def in_words(design: Design) -> str:
     """A design on one line, for a model to read: network, hardware, and why it was proposed."""
     network, hardware = _values(design.network), _values(design.hardware)
-    reason = plain_text(design.origin.reason, LONGEST_SENTENCE)  # another run's words, maybe
-    return f"network {network}, hardware {hardware} ({json.dumps(reason, ensure_ascii=False)})"
+    return f"network {network}, hardware {hardware}, reason {quoted(design.origin.reason)}"
+
+
+def _in_every_text(value: Any, change: Callable[[str], str]) -> Any:
+    """The same value with every text in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, BaseModel):
+        fields = {name: _in_every_text(inside, change) for name, inside in value}
+        return value.model_copy(update=fields)
+    if isinstance(value, Mapping):
+        return {name: _in_every_text(inside, change) for name, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_in_every_text(inside, change) for inside in value)
+    return value
 
 
 def _values(point: Point) -> str:

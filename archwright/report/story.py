@@ -114,6 +114,17 @@ def models(result: RunResult) -> str:
     return (
         f"Language models took {_many(use.requests, 'request')} ({failed}) and "
         f"{use.tokens:,} tokens, {_tokens_per_design(result)}; {model_cost(result)}."
+        f"{_left_out(result.flagged)}"
+    )
+
+
+def _left_out(claims: int) -> str:
+    """What became of the figures that models made up."""
+    if claims == 0:
+        return ""
+    return (
+        f" {_many(claims, 'figure')} in their words came from no measurement: "
+        "what stated them was left out, and is in events.jsonl."
     )
 
 

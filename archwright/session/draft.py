@@ -10,7 +10,7 @@ from typing import Any
 
 from archwright.border import Table
 from archwright.brief import load_brief, parse_brief
-from archwright.errors import BriefError
+from archwright.errors import BriefError, shown
 
 _PLACEHOLDERS: dict[str, Any] = {
     "name": "draft",
@@ -54,6 +54,18 @@ def without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
     if not _has(table, path):
         raise BriefError(f"{key}: is not set")
     return _removed(table, path)
+
+
+def overridden(agreed: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]:
+    """What the user set and ``table`` has otherwise: "budget.evaluations = 900".
+
+    What a model may spend counts as set, whether or not the user did: nobody else raises it.
+    """
+    before, after = _flat(agreed), _flat(table)
+    own = [key for key in before if before[key] != after.get(key)]
+    spending = [key for key in ("budget.tokens", "budget.dollars") if key in after]
+    changed = dict.fromkeys([*own, *(k for k in spending if before.get(k) != after[k])])
+    return [f"{key} = {shown(after[key])}" if key in after else f"no {key}" for key in changed]
 
 
 def loaded(path: Path) -> dict[str, Any]:
@@ -134,6 +146,16 @@ def _removed(table: Mapping[str, Any], path: list[str]) -> dict[str, Any]:
     if not kept[path[0]]:
         del kept[path[0]]
     return kept
+
+
+def _flat(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The values of a table and those within it, by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= (
+            _flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+        )
+    return flat
 
 
 def _copy(table: Mapping[str, Any]) -> dict[str, Any]:

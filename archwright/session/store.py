@@ -48,7 +48,8 @@ def _spent(line: Mapping[str, Any]) -> Spent:
 class State:
     """What the lines of a session amount to.
 
-    ``brief`` is a plain table that may be incomplete; ``decisions`` are all that were
+    ``brief`` is a plain table that may be incomplete, ``agreed`` what it was when the user
+    last set it or said yes to it; ``decisions`` are all that were
     taken and ``open_decisions`` those not handed to their run yet, by design key;
     ``notes`` are steering notes not handed over yet. ``starting`` is the line of a search
     that was about to start and whose run is not recorded.
@@ -56,6 +57,7 @@ class State:
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     brief: dict[str, Any] = field(default_factory=dict)
+    agreed: dict[str, Any] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     open_decisions: dict[str, Decision] = field(default_factory=dict)
@@ -73,6 +75,8 @@ class State:
                 self.spent += _spent(line)
             case "brief":
                 self.brief = dict(line["brief"])
+                if line.get("by") != "model":
+                    self.agreed = self.brief
             case "starting":
                 self.starting = dict(line)
             case "not started":

@@ -16,7 +16,7 @@ from typing import Any
 from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
 from archwright.agents.evaluator import EvaluatorMind, Laboratory, RuleBasedEvaluator
 from archwright.agents.frontier import Pairings, hypervolume_curve
-from archwright.agents.graph import Clock, Team, build_graph
+from archwright.agents.graph import build_graph
 from archwright.agents.hybrid.notebook import ArchiveNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.model.limits import Spent
@@ -26,6 +26,7 @@ from archwright.agents.problem import Problem
 from archwright.agents.proposer import Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection
 from archwright.agents.state import first_state
+from archwright.agents.team import Clock, Team
 from archwright.agents.trust import ArchiveTrust
 from archwright.brief import Brief, parse_brief
 from archwright.design import Design

@@ -33,15 +33,16 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 @pytest.fixture
 def analyst(problem: Problem, pairings: Pairings, small: Any, port_to: Any) -> Any:
-    """``analyst(script, check)``: the analyst, its server, and what was noted."""
+    """``analyst(script)``: the analyst, its server, and what was noted."""
     rows = problem.network_space.sample(np.random.default_rng(5), 8)
     history = small.history_of(small.evaluate(problem, rows))
     toolbox = Toolbox(problem, pairings, 3, Recollection(), lambda step: history)
 
-    def make(script: Any, **check: Any) -> Any:
+    def make(script: Any) -> Any:
         port, server = port_to(script)
         notes: list[tuple[Any, ...]] = []
-        return Analyst(port, lambda *words: notes.append(words), toolbox, **check), server, notes
+        mind = Analyst(port, lambda *words: notes.append(words), tools=toolbox.for_role)
+        return mind, server, notes
 
     return make
 
@@ -85,11 +86,11 @@ def test_without_an_answer_there_are_no_words_and_it_is_not_asked_again(
     assert len(server.requests) == asked
 
 
-def test_every_sentence_passes_the_check_before_it_is_kept(analyst: Any, archive: Archive) -> None:
-    def check(words: str) -> str:
-        return "" if "rows" in words else words.upper()
-
-    mind, _, _ = analyst(lambda *_: ANSWER, check=check)
+def test_a_sentence_with_a_figure_that_nothing_gave_is_left_out(
+    analyst: Any, archive: Archive
+) -> None:
+    mind, _, _ = analyst(lambda *_: {**ANSWER, "next": ["Its accuracy of 0.987 will last."]})
     explanation = mind.explain(archive, "run", 4, "")
-    assert explanation.sentences == tuple(words.upper() for words in WORDS[:-1])
-    assert "rows" not in str(archive.meta("run", "explanation"))
+    assert explanation.sentences[:-1] == WORDS[:-1]
+    assert explanation.sentences[-1].startswith("(left out: it states accuracy")
+    assert "will last" not in str(archive.meta("run", "explanation"))

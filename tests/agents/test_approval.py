@@ -294,6 +294,6 @@ def test_a_model_sees_objections_and_notes_and_its_overrides_heed_them(search, p
         running.say()
         running = search(minds=minds)
         result = running.go()
-    assert f"{rejected.key}: too slow" in prompts[-1]
+    assert f'{rejected.key}: "too slow"' in prompts[-1]
     assert "prefer small kernels" in prompts[-1]
     assert "prefer small kernels" not in prompts[0]

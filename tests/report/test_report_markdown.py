@@ -133,3 +133,9 @@ def test_empty_cases_say_so(result: RunResult, nothing_feasible: RunResult) -> N
     markdown = render_markdown(partial)
     assert "was omitted" in markdown
     assert "Not scored on the test split" in markdown
+
+
+def test_made_up_figures_are_counted(result: RunResult) -> None:
+    assert "came from no measurement" not in render_markdown(result)
+    markdown = render_markdown(replace(result, flagged=2))
+    assert "2 figures in their words came from no measurement" in markdown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_a_turn_calls_tools_and_answers(
     roles = [message["role"] for message in sent(server)]
     assert roles == ["system", "user", "assistant", "tool", "tool"]
     assert '"ok":true' in sent(server)[3]["content"]
-    assert sent(server)[4]["content"].startswith("error: run 'x': not known")
+    assert sent(server)[4]["content"].startswith("<data>\nerror: run 'x': not known")
     assert "evaluations = 14" in t.does("/brief"), "the brief has grown out of the talk"
     t.kill()
     with Session.open(t.session) as session:
@@ -71,7 +72,7 @@ def test_a_search_needs_the_user_s_yes(
     assert "evaluations = 14" in t.until("[y/n] "), "the brief is shown before the question"
     assert "What should be different?" in t.does("n")
     assert "a brief from outside may read digits" in sent(server, 1)[-1]["content"]
-    assert sent(server)[-1]["content"].startswith("the user said no")
+    assert "the user said no" in sent(server)[-1]["content"]
     assert "no run in this session yet" in t.does("/status")
 
 
@@ -149,3 +150,39 @@ def test_the_budget_holds(
     assert f"budget spent: {limit} of the session" in said
     assert f"/brief set budget.{limit} raises it" in " ".join(said.split())
     assert server.requests == []
+
+
+def test_figures_that_nothing_measured_are_named_below_the_answer(
+    open_terminal: Callable[..., Any],
+    start_chat_server: Callable[..., Any],
+    reply: Any,
+    settings_file: Path,
+    files: tuple[Path, Path],
+) -> None:
+    network = tomllib.loads(files[0].read_text(encoding="utf-8"))
+    hardware = tomllib.loads(files[1].read_text(encoding="utf-8"))
+    points = {"network": network["network"], "hardware": hardware, **network["input"]}
+
+    def script(request: dict[str, Any], number: int) -> Any:
+        if number == 0:
+            return reply("An accuracy of 0.97 is likely.", calls=(("simulate_hardware", points),))
+        content = request["messages"][-1]["content"]
+        latency = re.search(r'"latency_ms":([0-9.e+-]+)', content)
+        return {
+            1: f"It takes {float(latency[1]) if latency else 0:.3g} ms. The area is 1.23 mm2!",
+            2: "As you wish: below 0.5 ms, 2x faster, with an accuracy of 0.91 and 8 bits.",
+        }[number]
+
+    server = start_chat_server(script)
+    settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
+    t = open_terminal()
+    output = t.does("how fast is it?")
+    assert output.count("not from a measurement: ") == 2
+    assert "not from a measurement: accuracy 0.97" in output
+    assert "not from a measurement: area 1.23 mm2" in output
+    content = sent(server)[-1]["content"]
+    assert content.startswith("<data>\n{")
+    assert content.endswith("}\n</data>")
+    output = t.does("I want it below 0.5 ms")
+    assert output.count("not from a measurement: ") == 1
+    assert "not from a measurement: accuracy 0.91\n" in output.replace("\r", "")

@@ -8,7 +8,7 @@ a bandit moves its share. What it proposes is checked before anything is paid fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from math import ceil
@@ -28,8 +28,8 @@ from archwright.agents.hybrid.answers import (
 from archwright.agents.hybrid.levels import Levels, levels_of, states_of
 from archwright.agents.hybrid.notebook import Advice, Notebook
 from archwright.agents.hybrid.share import FIRST, allowance, next_share, probes, worth
-from archwright.agents.minds import Minded, Note
-from archwright.agents.model.port import ModelPort, OfferedTool
+from archwright.agents.minds import Figures, Minded, Note, Offer
+from archwright.agents.model.port import ModelPort
 from archwright.agents.objections import against, understand
 from archwright.agents.phases import OPENING
 from archwright.agents.problem import Problem
@@ -47,15 +47,10 @@ ANSWER_SHARE = 0.6
 """Of the output that a profile allows, what an opening may fill: models think, too."""
 
 
-def no_tools(step: int) -> Sequence[OfferedTool]:
-    """For a model that is offered none."""
-    return ()
-
-
 class ModelProposer(Minded):
     """The rules' batch, of which a model writes the opening and overrides a share.
 
-    ``notebook`` keeps what came of each ask; ``tools`` gives what the model may call in a step.
+    ``notebook`` keeps what came of each ask.
     """
 
     role = "proposer"
@@ -74,11 +69,12 @@ class ModelProposer(Minded):
         port: ModelPort,
         note: Note,
         notebook: Notebook,
-        tools: Callable[[int], Sequence[OfferedTool]] = no_tools,
+        figures: Figures | None = None,
+        tools: Offer | None = None,
     ) -> None:
-        super().__init__(port, note)
+        super().__init__(port, note, figures, tools)
         self._rules, self._problem, self._pairings = rules, problem, pairings
-        self._notebook, self._tools = notebook, tools
+        self._notebook = notebook
 
     def propose(self, request: Request) -> list[Design]:
         """The batch with the model's part in it; the critic judges it like any other."""
@@ -141,8 +137,7 @@ class ModelProposer(Minded):
             return reader.proposals(answer, candidates).complaint
 
         context = self._round_context(request, candidates, len(batch), allowed, last)
-        tools = self._tools(request.step)
-        answer = self.ask(request.step, context, self._proposals_answer, wrong, tools)
+        answer = self.ask(request.step, context, self._proposals_answer, wrong)
         understood = reader.proposals(answer, candidates) if answer else Understood()
         own = understood.designs[:allowed]
         self._keep(request, share, own, understood)

@@ -1,5 +1,6 @@
 """How a language model is asked, and what bounds that.
 
+- ``question``  what is asked, and what comes back
 - ``port``      asks for an answer that pydantic has validated, or fails with a short reason
 - ``abilities`` what an endpoint can do, kept; ``probing``: finding it out; ``dialect``: the
   form in which it is asked

@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+from archwright.agents.model.secret import without_secret
 from archwright.agents.model.wire import (
     Completion,
     EndpointFault,
@@ -42,7 +43,6 @@ BROKEN_OFF = "the answer broke off: its stream ended early"
 LOOPBACK_ONLY = "ARCHWRIGHT_LOOPBACK_ONLY"
 """Environment variable; at 1 no request leaves this machine. Set by the tests."""
 
-_SHORTEST_SECRET = 8  # shorter "keys" are placeholders such as "none"; masking them harms text
 _LONGEST_TAIL = 64
 _DONE = re.compile(rb"(?:^|\n)data:\s*\[DONE\]\s*\Z")
 _HOPELESS = {
@@ -52,7 +52,6 @@ _HOPELESS = {
     "exceed_context_size_error": "the prompt is longer than the model's context",  # llama.cpp
 }
 """Codes of an error that no other form of the same request would mend."""
-_KEY_SHAPES = re.compile(r"\bsk-[A-Za-z0-9_\-*.]{6,}|\bBearer\s+\S+", re.IGNORECASE)
 
 
 class _TooLarge(Exception):
@@ -95,10 +94,7 @@ class Endpoint:
 
     def scrub(self, text: str) -> str:
         """``text`` without the key and without anything shaped like one."""
-        key = self._key()
-        if len(key) >= _SHORTEST_SECRET:
-            text = text.replace(key, "[key]")
-        return _KEY_SHAPES.sub("[key]", text)
+        return without_secret(text, self._key())
 
     def send(self, messages: Sequence[Message], options: Mapping[str, object]) -> Completion:
         """One request. ``options`` are further fields of the chat-completions body.

@@ -19,7 +19,7 @@ def open_port(
     name: str,
     limits: Limits,
     ledger: Callable[[Asked], None] | None = None,
-    record_tool: Callable[[int, str, ToolUse], None] | None = None,
+    record_tool: Callable[[int, str, ToolUse], None] = lambda step, role, use: None,
 ) -> ModelPort:
     """The port to a profile. What its endpoint can do is found out once for all runs.
 

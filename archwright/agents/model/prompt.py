@@ -44,11 +44,11 @@ def messages_of(
     )
     return [
         {"role": "system", "content": fixed},
-        {"role": "user", "content": quoted(context)},
+        {"role": "user", "content": as_data(context)},
     ]
 
 
-def quoted(text: str) -> str:
+def as_data(text: str) -> str:
     """``text`` as data, between marks that it cannot close."""
     inside = re.sub(r"<(\s*/?\s*data)", r"< \1", sendable(text), flags=re.IGNORECASE)
     return f"<data>\n{inside}\n</data>"

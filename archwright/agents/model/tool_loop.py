@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from archwright.agents.model.prompt import quoted, sendable
+from archwright.agents.model.prompt import as_data, sendable
 from archwright.agents.model.wire import Completion, Message, ToolCall
 from archwright.memory.lessons import plain_text
 
 if TYPE_CHECKING:
-    from archwright.agents.model.port import OfferedTool
+    from archwright.agents.model.question import OfferedTool
 
 MOST_ROUNDS = 4
 MOST_CALLS = 8
@@ -100,7 +100,7 @@ def answer_with_tools(
             characters += len(result)
             record(ToolUse(ask, number, call.name, call.arguments, result))
             number += 1
-            content = quoted(scrub(result))
+            content = as_data(scrub(result))
             messages = [*messages, {"role": "tool", "tool_call_id": call.id, "content": content}]
         if characters > MOST_CHARACTERS:
             break

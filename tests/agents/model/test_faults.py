@@ -8,7 +8,7 @@ import pytest
 from asking import GOOD, Pick, ask, say
 
 from archwright.agents.model.limits import Breaker
-from archwright.agents.model.port import Answer, Question
+from archwright.agents.model.question import Answer, Question
 from archwright.errors import ModelFailure
 
 

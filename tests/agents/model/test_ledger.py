@@ -18,7 +18,8 @@ from archwright.agents.model.ledger import (
     spent_by_step,
 )
 from archwright.agents.model.limits import Limits, Spent
-from archwright.agents.model.port import ModelPort, Question
+from archwright.agents.model.port import ModelPort
+from archwright.agents.model.question import Question
 from archwright.events import EventLog
 
 ASK = Asked(3, "critic", "0badcafe", "small", 2, 800, 60, 1.5, 0.25, "answered")

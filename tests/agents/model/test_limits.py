@@ -15,7 +15,7 @@ from archwright.agents.model.limits import (
     Spent,
     run_limits,
 )
-from archwright.agents.model.port import Question
+from archwright.agents.model.question import Question
 from archwright.brief import Budget, RoundBudget
 from archwright.errors import BudgetSpent, ModelFailure
 

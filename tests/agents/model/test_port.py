@@ -19,9 +19,9 @@ from pydantic import BaseModel, Field
 from archwright.agents.critic import CriticAnswer
 from archwright.agents.hybrid.answers import proposals_answer
 from archwright.agents.model.limits import Limits, Spent
-from archwright.agents.model.port import Question
 from archwright.agents.model.probing import check_endpoint
 from archwright.agents.model.prompt import compact, schema_of
+from archwright.agents.model.question import Question
 from archwright.agents.model.reading import read_json
 from archwright.agents.planner import PlannerAnswer
 from archwright.errors import ModelFailure

@@ -11,7 +11,7 @@ from tool_calls import calling, results
 
 from archwright.agents.model.abilities import Abilities
 from archwright.agents.model.limits import Limits
-from archwright.agents.model.port import Question
+from archwright.agents.model.question import Question
 from archwright.agents.model.tool_loop import MOST_CALLS, MOST_CHARACTERS, MOST_ROUNDS, NO_MORE
 from archwright.errors import ModelFailure
 
