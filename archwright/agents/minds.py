@@ -7,7 +7,7 @@ recorded with its reason; a run never dies of a model.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, ClassVar, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -16,10 +16,11 @@ from archwright.agents.model.port import ModelPort, OfferedTool, Question
 from archwright.design import Design
 from archwright.errors import ModelFailure
 from archwright.memory.lessons import plain_text
-from archwright.space import Point
 
 ANSWERED_INSTEAD = "answered instead of the model"
 LONGEST_SENTENCE = 300
+LONGEST_REASON = 80
+"""Of a design's reason, in a table of many."""
 
 
 def _plain(text: str) -> str:
@@ -79,12 +80,11 @@ class Minded:
         return f"model/{self._port.profile.model}"
 
 
-def in_words(design: Design) -> str:
-    """A design on one line, for a model to read: network, hardware, and why it was proposed."""
-    network, hardware = _values(design.network), _values(design.hardware)
-    reason = plain_text(design.origin.reason, LONGEST_SENTENCE)  # another run's words, maybe
-    return f"network {network}, hardware {hardware} ({json.dumps(reason, ensure_ascii=False)})"
-
-
-def _values(point: Point) -> str:
-    return " ".join(f"{name}={value}" for name, value in point.items())
+def in_words(designs: Sequence[Design]) -> Iterator[str]:
+    """Designs of one space as a table for a model to read: each network, and why it is there."""
+    names = list(designs[0].network) if designs else []
+    yield f"number | {' '.join(names)} | why"
+    for number, design in enumerate(designs):
+        values = " ".join(str(design.network[name]) for name in names)
+        reason = plain_text(design.origin.reason, LONGEST_REASON)  # another run's words, maybe
+        yield f"{number} | {values} | {json.dumps(reason, ensure_ascii=False)}"
