@@ -14,7 +14,7 @@ import numpy as np
 from archwright.agents.evaluator import AccuracyInstrument, Laboratory
 from archwright.agents.frontier import hypervolume_curve
 from archwright.agents.graph import STOPPED_BY_USER
-from archwright.agents.minds import FLAGGED, in_words
+from archwright.agents.minds import FLAGGED, one_in_words
 from archwright.agents.model.ledger import ANSWERED, Asked, recorded
 from archwright.agents.model.limits import Spent
 from archwright.agents.problem import Evaluated, History, Problem
@@ -341,7 +341,7 @@ def came_to(
         [
             f"objectives: {', '.join(f'{m} ({way})' for m, way in team.brief.objectives.items())}",
             f"bounds: {', '.join(bounds) or 'none'}",
-            f"the chosen design, {best.design.key[:8]}: {in_words(best.design)}",
+            f"the chosen design, {best.design.key[:8]}: {one_in_words(best.design)}",
             f"measured: {', '.join(accuracies + costs)}",
             f"why it was chosen: {why}",
             f"the front: {len(front)} designs, {', '.join(ranges)}",

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from archwright.agents.frontier import DOMINATED, Frontier, Pairing, Pairings
-from archwright.agents.hybrid.words import designs_in_words, front_in_words
+from archwright.agents.hybrid.words import columns_in_words, designs_in_words, front_in_words
 from archwright.agents.lessons import Finding, findings
 from archwright.agents.minds import Figures, Minded, Note, Offer, Position, Sentence
 from archwright.agents.model.port import ModelPort
@@ -26,6 +26,8 @@ from archwright.design import Design
 from archwright.memory.records import Review, Verdict
 from archwright.space import Indices
 
+FRONT_ROWS = 4
+"""Of the front that a model is told: beside it stands the nearest network of each design."""
 ALREADY_TRIED = "network already tried"
 TWICE = "network twice in one batch"
 DOUBTS = {"defer": (Verdict.DEFER, "deferred"), "send_back": (Verdict.REVISE, "sent back")}
@@ -200,8 +202,9 @@ class ModelCritic(Minded):
     def _context(self, batch: Sequence[Design], situation: Situation) -> str:
         problem, evaluated = self._problem, situation.history.evaluated
         lines = [
+            columns_in_words(problem),
             "Measured designs on the front:",
-            *front_in_words(problem, situation.frontier),
+            *front_in_words(problem, situation.frontier, FRONT_ROWS),
             "The batch:",
             *designs_in_words(problem, batch),
         ]

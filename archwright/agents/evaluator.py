@@ -80,8 +80,7 @@ class ModelEvaluator(Minded):
         order = self._rules.plan(step, designs)
         if len(designs) < 2:
             return order
-        lines = [f"{k}: {in_words(design)}" for k, design in enumerate(designs)]
-        answer = self.ask(step, "\n".join(lines), EvaluatorAnswer)
+        answer = self.ask(step, "\n".join(in_words(designs)), EvaluatorAnswer)
         wanted = [k for k in dict.fromkeys(answer.order if answer else []) if k in set(order)]
         return wanted + [k for k in order if k not in wanted]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
@@ -40,6 +40,8 @@ FLAGGED = "flagged"
 """The kind of event that keeps words with a false claim, as the model said them."""
 LONGEST_SENTENCE = 300
 AFTER_EVERY_STEP = 10**9
+LONGEST_REASON = 80
+"""Of a design's reason, in a table of many."""
 
 
 def _plain(text: str) -> str:
@@ -190,7 +192,16 @@ def quoted(text: str, longest: int = LONGEST_SENTENCE) -> str:
     return json.dumps(plain_text(text, longest), ensure_ascii=False)
 
 
-def in_words(design: Design) -> str:
+def in_words(designs: Sequence[Design]) -> Iterator[str]:
+    """Designs of one space as a table for a model to read: each network, and why it is there."""
+    names = list(designs[0].network) if designs else []
+    yield f"number | {' '.join(names)} | why"
+    for number, design in enumerate(designs):
+        values = " ".join(str(design.network[name]) for name in names)
+        yield f"{number} | {values} | {quoted(design.origin.reason, LONGEST_REASON)}"
+
+
+def one_in_words(design: Design) -> str:
     """A design on one line, for a model to read: network, hardware, and why it was proposed."""
     network, hardware = _values(design.network), _values(design.hardware)
     return f"network {network}, hardware {hardware}, reason {quoted(design.origin.reason)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,7 @@ from archwright.agents.planner import (
     opening_size,
     round_size,
 )
+from archwright.agents.trust import PlainTrust
 from archwright.brief import parse_brief
 
 RISING = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -252,10 +254,10 @@ def test_rounds_are_parts_of_the_budget(evaluations):
 def ask(port_to):
     """``ask(answer, progress)``: the plan, the requests, and what was noted."""
 
-    def build(answer, progress, **budget):
+    def build(answer, progress, trust=None, **budget):
         port, server = port_to(lambda request, number: answer)
         notes = []
-        planner = ModelPlanner(port, lambda *words: notes.append(words))
+        planner = ModelPlanner(port, lambda *words: notes.append(words), trust)
         return planner.next(brief(**budget), progress), server.requests, notes
 
     return build
@@ -265,10 +267,22 @@ def choice(phase="explore", designs=4):
     return {"phase": phase, "designs": designs, "reason": "because"}
 
 
+def rounds(ask, answers, progress=EXPLORING):
+    """The plans of consecutive steps, and how often a model was asked in each."""
+    trust, plans, asked = PlainTrust(), [], []
+    for step, answer in enumerate(answers, progress.step):
+        decided, requests, _ = ask(answer, replace(progress, step=step), trust)
+        plans.append(decided)
+        asked.append(len(requests))
+    return plans, asked
+
+
 def test_a_model_chooses_phase_and_size(ask):
     same, requests, _ = ask(choice(), EXPLORING)
     assert same == Continue(4, "because", "model/scripted")
-    assert "evaluations 50 of 96" in requests[0].json["messages"][1]["content"]
+    data = requests[0].json["messages"][1]["content"]
+    assert "Evaluations: 50 of 96" in data
+    assert "The rules would go on with phase explore with 8 designs" in data
     other, _, _ = ask(choice("refine", 16), EXPLORING)
     assert other == ChangePhase(REFINE, 16, "because", "model/scripted")
     wider, _, _ = ask(choice("widen"), EXPLORING)
@@ -283,9 +297,12 @@ def test_it_narrows_the_space_only_where_the_rules_do(ask):
     assert alone.focus == 0
 
 
-def test_it_cannot_exceed_the_budget(ask):
+def test_the_size_is_bounded_by_the_rules_and_the_budget(ask):
     decided, _, _ = ask(choice(designs=16), replace(EXPLORING, evaluations=93))
     assert decided.designs == 3
+    small_rounds, _, _ = ask(choice(designs=16), replace(EXPLORING, evaluations=20), evaluations=36)
+    assert plan(replace(EXPLORING, evaluations=20), evaluations=36).designs == 3
+    assert small_rounds.designs == 6
 
 
 def test_it_is_not_asked_about_the_opening_or_the_end(ask):
@@ -306,17 +323,51 @@ def test_the_first_phase_after_the_opening_is_its_choice(ask):
     assert decided == ChangePhase(REFINE, 4, "because", "model/scripted")
 
 
+def test_it_may_not_stop(ask):
+    decided, _, notes = ask(choice("stop"), EXPLORING)
+    assert decided == plan(EXPLORING)
+    assert decided.mind == "rules"
+    assert notes[-1] == (5, "planner", "rules", "overruled: stop", "the rules go on; because")
+
+
+def test_who_wants_to_stop_every_time_is_not_asked_for_ten_steps(ask):
+    plans, asked = rounds(ask, [choice("stop")] * 14)
+    assert asked == [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]
+    assert {p.mind for p in plans} == {"rules"}
+
+
+def test_it_strays_at_most_every_other_round(ask):
+    strays, agrees = choice("widen"), choice("explore")
+    plans, _ = rounds(ask, [strays, strays, agrees, strays, agrees, strays])
+    assert [p.mind for p in plans] == [
+        "model/scripted", "rules", "model/scripted", "model/scripted", "model/scripted",
+        "model/scripted",
+    ]  # fmt: skip
+    assert [isinstance(p, ChangePhase) for p in plans] == [True, False, False, True, False, True]
+
+
+def test_whatever_it_says_it_strays_at_most_every_other_round(port_to):
+    said = list("ewrswweserwwrrsewrewwess")
+    names = {"e": "explore", "r": "refine", "w": "widen", "s": "stop"}
+    port, _ = port_to(lambda request, number: choice(names[said[number]]))
+    planner = ModelPlanner(port, lambda *words: None)
+    plans = [planner.next(brief(), replace(EXPLORING, step=step)) for step in range(len(said))]
+    strays = [isinstance(decided, ChangePhase) for decided in plans]
+    assert any(strays)
+    assert not any(isinstance(decided, Stop) for decided in plans)
+    assert not any(one and other for one, other in pairwise(strays))
+
+
 @pytest.mark.parametrize(
     "answer",
     [
-        {"phase": "stop", "designs": 4, "reason": "enough"},
         {"phase": "opening", "designs": 4, "reason": "again"},
         {"phase": "explore", "designs": 0, "reason": "rest"},
         {"phase": "explore", "designs": 10**15, "reason": "all"},
         "let us stop here",
     ],
 )
-def test_it_cannot_stop_and_when_it_fails_the_rules_plan(ask, answer):
+def test_when_it_fails_the_rules_plan(ask, answer):
     decided, _, notes = ask(answer, EXPLORING)
     assert decided == plan(EXPLORING)
     assert decided.mind == "rules"

@@ -7,6 +7,7 @@ state of the search is the part that changes.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from archwright.agents.costing import NothingFree
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
 from archwright.agents.hybrid.levels import Levels, LevelState, thin
+from archwright.agents.minds import LONGEST_REASON
 from archwright.agents.problem import Problem
 from archwright.agents.strategies.common import balanced_hardware
 from archwright.agents.strategies.spread import draw_scaled
@@ -27,10 +29,12 @@ from archwright.space import Choice, Indices, Point, Value
 SEED = 13
 COMPARED = 24
 """Networks in which each value is tried to see what it costs."""
-FRONT_ROWS = 12
+FRONT_ROWS = 8
 MOST_NOTES = 8
-"""Of each kind: lessons, objections, the user's own."""
-LONGEST_REASON = 80
+"""Of lessons, and of the user's own."""
+LONGEST_NOTE = 240
+MOST_OBJECTIONS = 4
+"""Designs that someone objected to: they are long."""
 SLOW_LAYERS = 2
 
 
@@ -52,6 +56,7 @@ def problem_in_words(problem: Problem, pairings: Pairings, levels: Levels) -> st
         *([f"Bounds that every design must keep: {'; '.join(bounds)}."] if bounds else []),
         f"Choices of a network{priced if costs else ''}:",
         *_choices(problem.network_space.choices, costs),
+        columns_in_words(problem),
     ]
     if problem.hardware_space.size > 1:
         lines += [
@@ -70,13 +75,28 @@ def _bound(constraint: object) -> str:
 
 
 def _choices(choices: Sequence[Choice], costs: Sequence[Floats] | None) -> Iterator[str]:
+    """A line each; what a stage's choice does is said once for all stages."""
+    alike: dict[str, str] = {}
     for c, choice in enumerate(choices):
+        first = alike.setdefault(re.sub(r"\d+", "#", choice.meaning), choice.name)
+        meaning = choice.meaning if first == choice.name else f"as {first}"
         values = [str(value) for value in choice.values]
         if costs is not None:
             times = costs[c]
-            values = [f"{v} ({x:.2g}x)" for v, x in zip(values, times, strict=True)]
+            values = [f"{v}{_times(x)}" for v, x in zip(values, times, strict=True)]
         unit = f" {choice.unit}" if choice.unit else ""
-        yield f"{choice.name} [{', '.join(values)}]{unit}: {choice.meaning}"
+        yield f"{choice.name} [{', '.join(values)}]{unit}: {meaning}"
+
+
+def _times(factor: float) -> str:
+    """A cost against the first value's, where it is another."""
+    said = f"{factor:.2g}"
+    return "" if said == "1" else f" ({said}x)"
+
+
+def columns_in_words(problem: Problem) -> str:
+    """How the tables below write a network: its values alone, for they are many."""
+    return f"Networks are written in this order: {' '.join(problem.network_space.names)}"
 
 
 def _priced(problem: Problem) -> str:
@@ -119,30 +139,33 @@ def _middle_hardware(problem: Problem, pairings: Pairings, drawn: Indices) -> In
     return None
 
 
-def front_in_words(problem: Problem, frontier: Frontier) -> Iterator[str]:
-    """The front as a table, best accuracy first, thinned; one row a network and hardware."""
-    points = _thinned(frontier.points(), FRONT_ROWS)
+def front_in_words(problem: Problem, frontier: Frontier, most: int = FRONT_ROWS) -> Iterator[str]:
+    """The front's networks as a table, best accuracy first, thinned.
+
+    Each on the first of its hardware: it is on many, and none of them costs a measurement.
+    """
+    networks: dict[str, FrontPoint] = {}
+    for point in frontier.points():
+        networks.setdefault(point.evaluated.key, point)
+    points = _thinned(list(networks.values()), most)
     if not points:
         yield "none yet"
         return
     metrics = problem.score.metrics
-    yield f"{', '.join(metrics)} | {_heading(problem)}"
+    yield f"{', '.join(metrics)} | network"
     for point in points:
         known = {**point.costs, **point.evaluated.measured}
         numbers = ", ".join(f"{known[metric]:.3g}" for metric in metrics)
-        network = problem.network_space.decode(point.evaluated.row[None])[0]
-        hardware = problem.hardware_space.decode(point.hardware[None])[0]
-        yield f"{numbers} | {_row(problem, network, hardware)}"
+        [network] = problem.network_space.decode(point.evaluated.row[None])
+        yield f"{numbers} | {_values(network, problem.network_space.names)}"
 
 
 def designs_in_words(problem: Problem, designs: Sequence[Design]) -> Iterator[str]:
-    """The optimiser's candidates as a table: what it expects each to add, and why."""
-    yield f"number, expected gain | {_heading(problem)} | why"
+    """Designs as a table: their networks, and why each was proposed, as a quotation."""
+    yield "number | network | why"
     for number, design in enumerate(designs):
-        gain = design.origin.expected_gain
-        expected = "?" if gain is None else f"{gain:.2g}"
         [why] = quoted([design.origin.reason], LONGEST_REASON)
-        yield f"{number}, {expected} | {_row(problem, design.network, design.hardware)} | {why}"
+        yield f"{number} | {_values(design.network, problem.network_space.names)} | {why}"
 
 
 def levels_in_words(levels: Levels, states: Sequence[LevelState]) -> Iterator[str]:
@@ -180,23 +203,18 @@ def bottlenecks_in_words(problem: Problem, frontier: Frontier) -> Iterator[str]:
 
 def objected(problem: Problem, objections: Sequence[tuple[Design, str]]) -> list[str]:
     """The last designs that someone objected to, and why, as data on a line each."""
-    last = objections[-MOST_NOTES:]
-    return quoted([f"{_row(problem, d.network, d.hardware)}: {why}" for d, why in last])
+    last = objections[-MOST_OBJECTIONS:]
+    texts = [f"{_row(problem, d.network, d.hardware)}: {why}" for d, why in last]
+    return quoted(texts, LONGEST_TEXT)
 
 
-def quoted(texts: Sequence[str], longest: int = LONGEST_TEXT) -> list[str]:
+def quoted(texts: Sequence[str], longest: int = LONGEST_NOTE) -> list[str]:
     """Texts, each on one line between quotation marks that it cannot close."""
     return [json.dumps(plain_text(text, longest), ensure_ascii=False) for text in texts]
 
 
-def _heading(problem: Problem) -> str:
-    hardware = problem.hardware_space.names if problem.hardware_space.size > 1 else ()
-    names = " ".join(problem.network_space.names)
-    return f"{names} | {' '.join(hardware)}" if hardware else names
-
-
 def _row(problem: Problem, network: Point, hardware: Point) -> str:
-    """The values of a design in the order of the heading."""
+    """The values of a design, in the order of the spaces."""
     first = _values(network, problem.network_space.names)
     if problem.hardware_space.size == 1:
         return first

@@ -53,6 +53,13 @@ def candidates(problem, pairings, small):
     return found
 
 
+@pytest.fixture
+def point(problem):
+    """Some network of the space."""
+    row = problem.network_space.sample(np.random.default_rng(1), 1)
+    return problem.network_space.decode(row)[0]
+
+
 def objects(schema: Any) -> list[dict[str, Any]]:
     """Every object with properties in a JSON schema."""
     if isinstance(schema, list):
@@ -88,9 +95,8 @@ def test_a_round_can_change_what_there_is_to_choose(problem):
         {c.name: c.values[:1] for c in problem.hardware_space.choices}
     )
     fixed = proposals_answer(problem.network_space, one).model_json_schema()
-    assert fixed["$defs"]["Change"]["properties"]["choice"]["enum"] == [
-        *problem.network_space.names
-    ]
+    allowed = fixed["$defs"]["Change"]["properties"]["choice"]["enum"]
+    assert allowed == list(problem.network_space.names)
 
 
 def test_every_schema_is_strict(problem, levels):
@@ -129,11 +135,8 @@ def levels_of_none():
     return Levels(("all",), np.zeros(2))
 
 
-def test_numbers_for_words_are_accepted(problem, levels, make):
+def test_numbers_for_words_are_accepted(problem, levels, point, make):
     kind = opening_answer(problem.network_space, levels, 2)
-    [point] = problem.network_space.decode(
-        problem.network_space.sample(np.random.default_rng(1), 1)
-    )
     words, numbers = make.opens(point), make.opens(point)
     numbers["network"] = dict(point)
     floats = make.opens(point)
@@ -144,11 +147,8 @@ def test_numbers_for_words_are_accepted(problem, levels, make):
 
 
 @pytest.mark.parametrize("value", [True, None, 10**15, 1e300, "nonsense", [8], {"value": 8}])
-def test_what_is_no_value_is_refused(problem, levels, make, value):
+def test_what_is_no_value_is_refused(problem, levels, point, make, value):
     kind = opening_answer(problem.network_space, levels, 2)
-    [point] = problem.network_space.decode(
-        problem.network_space.sample(np.random.default_rng(1), 1)
-    )
     wrong = make.opens(point)
     wrong["network"] = {**wrong["network"], "width_1": value}
     with pytest.raises(ValidationError):
@@ -273,15 +273,12 @@ def test_what_may_not_be_proposed_is_refused_with_its_place_and_reason(
     assert "width_1 = '12345': allowed" in understood.complaint
 
 
-def test_what_no_hardware_can_pay_for_is_refused(small, levels, make):
+def test_what_no_hardware_can_pay_for_is_refused(small, levels, point, make):
     problem = small.make_problem(constraints={"energy_uj": {"at_most": 1e-6}})
     pairings = Pairings(problem)
     front = Frontier(problem, pairings)
     reader = Reader(problem, pairings, front, "model/x", frozenset(), lambda design: False)
     kind = opening_answer(problem.network_space, levels, 2)
-    [point] = problem.network_space.decode(
-        problem.network_space.sample(np.random.default_rng(1), 1)
-    )
     understood = reader.opening(kind.model_validate({"designs": [make.opens(point)]}))
     assert understood.designs == ()
     assert understood.counts == {"no hardware keeps its costs within the bounds": 1}
