@@ -10,7 +10,7 @@ from archwright.agents.frontier import Frontier, Pairings
 from archwright.agents.hybrid.notebook import Advice, PlainNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.hybrid.share import FIRST
-from archwright.agents.model.ledger import Asked
+from archwright.agents.model.ledger import ANSWERED, Asked
 from archwright.agents.model.limits import run_limits
 from archwright.agents.model.port import ModelPort
 from archwright.agents.model.ports import open_port
@@ -42,6 +42,16 @@ class Account:
     asks: tuple[Asked, ...]
     advice: tuple[Advice, ...]
     remarks: tuple[Remark, ...]
+
+    @property
+    def asked(self) -> int:
+        """How often the model was asked."""
+        return len(self.asks)
+
+    @property
+    def failed(self) -> int:
+        """Asks that brought no answer."""
+        return sum(ask.outcome != ANSWERED for ask in self.asks)
 
     @property
     def tokens(self) -> int:
@@ -84,10 +94,16 @@ class Adviser:
     record: Path | None = None
     replay: Path | None = None
 
+    def check(self) -> None:
+        """Raise :class:`UserError` for a profile or a file that cannot be used."""
+        self._transports()
+
     def open(self, ledger: Callable[[Asked], None]) -> ModelPort:
         """A port to the model; ``ledger`` hears of every ask."""
-        transports = Transports(self.settings, [self.profile], self.record, self.replay)
-        return open_port(transports, self.profile, run_limits(self.budget), ledger)
+        return open_port(self._transports(), self.profile, run_limits(self.budget), ledger)
+
+    def _transports(self) -> Transports:
+        return Transports(self.settings, [self.profile], self.record, self.replay)
 
 
 class AdvisedSearch:

@@ -1,5 +1,7 @@
 """Three openings, written down without a look at the table: a good, a middling, a worthless one.
 
+Of each kind there is a longer list, too, from which variants are drawn.
+
 Each is the answer of a language model to the opening's prompt, eight cells. The good one
 covers every cost level with residual cells; the middling one crowds in every edge and has no
 identity; the cells of the worthless one reach their output on no path.
@@ -8,6 +10,8 @@ identity; the cells of the worthless one reach their output on no path.
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from benchmarks.models.scripts import EDGES
 
@@ -85,3 +89,37 @@ WORTHLESS = {
                 SKIP, NONE, NONE, NONE, NONE, SKIP),
     ]
 }  # fmt: skip
+
+MORE = {
+    "good": [
+        _design("huge", "a residual cell", SKIP, LARGE, LARGE, SKIP, LARGE, LARGE),
+        _design("huge", "a wide cell", LARGE, LARGE, LARGE, SMALL, LARGE, LARGE),
+        _design("large", "a residual block", LARGE, NONE, SMALL, SKIP, LARGE, NONE),
+        _design("large", "a projected block", LARGE, NONE, NONE, SMALL, LARGE, NONE),
+        _design("medium", "a residual block", SMALL, NONE, NONE, SKIP, LARGE, NONE),
+        _design("small", "a chain of 1x1", SMALL, NONE, SMALL, SKIP, NONE, SMALL),
+        _design("small", "one 1x1", SMALL, NONE, NONE, SKIP, NONE, NONE),
+        _design("tiny", "an identity", NONE, NONE, NONE, SKIP, NONE, NONE),
+    ],
+    "middling": [
+        _design("large", "a mixture", LARGE, LARGE, SMALL, POOL, LARGE, SMALL),
+        _design("medium", "a mixture", SMALL, SMALL, LARGE, POOL, SMALL, SMALL),
+        _design("medium", "pooling", POOL, LARGE, POOL, SMALL, POOL, SMALL),
+        _design("small", "pooling", SMALL, POOL, POOL, SMALL, POOL, POOL),
+        _design("large", "a mixture", LARGE, SMALL, POOL, LARGE, SMALL, POOL),
+        _design("tiny", "pooling", SKIP, POOL, SKIP, POOL, SKIP, POOL),
+    ],
+    "worthless": [
+        _design("large", "weights in front", LARGE, SMALL, LARGE, NONE, NONE, NONE),
+        _design("medium", "weights in front", SMALL, SMALL, LARGE, NONE, NONE, NONE),
+        _design("medium", "branches", NONE, SMALL, NONE, NONE, LARGE, NONE),
+        _design("small", "branches", NONE, NONE, LARGE, NONE, NONE, SMALL),
+    ],
+}  # fmt: skip
+OPENINGS = {"good": GOOD, "middling": MIDDLING, "worthless": WORTHLESS}
+
+
+def variant(kind: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Eight designs of a kind, drawn, in any order."""
+    every = [*OPENINGS[kind]["designs"], *MORE[kind]]
+    return {"designs": [every[k] for k in rng.permutation(len(every))[:8]]}
