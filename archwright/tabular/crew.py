@@ -17,7 +17,7 @@ from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
 from archwright.agents.evaluator import EvaluatorMind, Laboratory, RuleBasedEvaluator
 from archwright.agents.frontier import Pairings, hypervolume_curve
 from archwright.agents.graph import build_graph
-from archwright.agents.hybrid.notebook import ArchiveNotebook
+from archwright.agents.hybrid.notebook import Advice, ArchiveNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.model.limits import Spent
 from archwright.agents.model.port import ModelPort
@@ -50,13 +50,15 @@ class Crew:
 
 @dataclass(frozen=True)
 class TeamSearch:
-    """What a team came to: the hypervolume after each evaluation, and its event log.
+    """What a team came to: the hypervolume after each evaluation, its event log, and what came
+    of each ask of its proposer's model.
 
     ``hypervolumes`` may be shorter than the budget where nothing was left to propose.
     """
 
     hypervolumes: tuple[float, ...]
     events: tuple[dict[str, Any], ...]
+    advice: tuple[Advice, ...]
 
 
 def search_with_team(
@@ -74,7 +76,8 @@ def search_with_team(
         state = app.invoke(first_state(), {"recursion_limit": 100_000})
         history = team.history(state["step"])
         curve = hypervolume_curve(tabular.problem, pairings, history.evaluated)
-        return TeamSearch(tuple(curve), tuple(read_events(folder / "events.jsonl")))
+        events, advice = read_events(folder / "events.jsonl"), ArchiveNotebook(archive, RUN)
+        return TeamSearch(tuple(curve), tuple(events), advice.every(state["step"]))
 
 
 def _brief(tabular: TabularProblem, evaluations: int, seed: int) -> Brief:
