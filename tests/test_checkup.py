@@ -136,6 +136,7 @@ def test_endpoints_that_answer_and_that_do_not(
     assert findings["settings"] == Finding("settings", "ok", str(settings_file))
     assert findings["model alive"].state == "ok"
     assert findings["model alive"].detail.startswith("scripted answered in ")
+    assert "; cost unknown: no price for scripted; " in findings["model alive"].detail
     assert findings["model dead"].state == "missing"
     assert findings["model broken"].state == "missing"
     assert "500" in findings["model broken"].detail
