@@ -324,7 +324,10 @@ def _print_standings(
 
 def _model_lines(label: str, standing: Standing, evaluations: int) -> list[str]:
     """What the model of a hybrid took and did, in 80 columns: medians over the searches."""
+    from collections import Counter
     from statistics import median
+
+    from archwright.report.text import clean
 
     accounts = standing.accounts
     tokens, taken, refused, asks, failed = (
@@ -334,11 +337,17 @@ def _model_lines(label: str, standing: Standing, evaluations: int) -> list[str]:
     dollars = [account.dollars for account in accounts]
     known = [d for d in dollars if d is not None]
     cost = f"${median(known):.4f}" if len(known) == len(dollars) else "cost unknown"
+    reasons = Counter(reason for account in accounts for reason in account.faults)
+    why = [
+        f"{label}: why asks failed, mostly: {clean(reason, 40)}"
+        for reason, _ in reasons.most_common(1)
+    ]
     return [
         f"{label}: {asks:g} asks ({failed:g} failed), {tokens:,.0f} tokens, "
         f"{tokens / evaluations:,.1f} a design, {cost}",
         f"{label}: {taken:g} designs of the model's evaluated, {refused:g} refused; "
         f"its share at the end {median(account.share for account in accounts):.0%}",
+        *why,
     ]
 
 

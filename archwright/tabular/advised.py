@@ -51,7 +51,12 @@ class Account:
     @property
     def failed(self) -> int:
         """Asks that brought no answer."""
-        return sum(ask.outcome != ANSWERED for ask in self.asks)
+        return len(self.faults)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Why each of those failed."""
+        return tuple(ask.outcome for ask in self.asks if ask.outcome != ANSWERED)
 
     @property
     def tokens(self) -> int:

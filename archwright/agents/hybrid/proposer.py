@@ -192,9 +192,12 @@ class ModelProposer(Minded):
         return f"no design is {' or '.join(missing)}; {lie}" if missing else ""
 
     def _opening_context(self, request: Request, most: int) -> str:
+        past = [run.in_space(self._problem) for run in request.past if run.networks]
+        recalled = list(words.past_in_words(self._problem, past))
         return "\n".join(
             [
                 self._problem_in_words,
+                *(["Networks that did best in past runs:", *recalled] if recalled else []),
                 *self._said(request),
                 f"Nothing is measured yet. Write the {most} networks to measure first, the best "
                 f"first. {_over(self._levels, most)}, each with the highest accuracy that "
