@@ -125,10 +125,9 @@ def assemble(
     if found := port("planner"):
         planner = ModelPlanner(found, note, trust, figures, tools)
     if found := port("proposer"):
-        choosing = port("critic")
-        committee = Committee(
-            brief.search.committee, choosing and Chooser(problem, choosing, note, trust)
-        )
+        critic_port = port("critic")
+        chooser = Chooser(problem, critic_port, note, trust) if critic_port else None
+        committee = Committee(brief.search.committee, chooser)
         notebook = ArchiveNotebook(archive, run)
         proposer = ModelProposer(
             proposer_rules, problem, pairings, found, note, notebook, figures, tools, committee
