@@ -105,11 +105,13 @@ class Search(Table):
     ``strategy`` is the optimiser of the search proper, after the opening; which there are is
     known where they live, so it is checked with the spaces. After ``patience`` rounds in a
     row that neither gained nor expected what is worth a round, the run stops before its
-    budget is spent; 0, the default, spends the budget.
+    budget is spent; 0, the default, spends the budget. ``committee`` is how often the
+    proposer's model, where there is one, is asked for a batch: 1, the default, is once.
     """
 
     strategy: str = Field(default="surrogate", min_length=1, max_length=40)
     patience: int = Field(default=0, ge=0, le=1000)
+    committee: int = Field(default=1, ge=1, le=5)
 
 
 class Promotion(Table):

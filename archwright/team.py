@@ -15,6 +15,7 @@ from archwright.agents.evaluator import (
     RuleBasedEvaluator,
 )
 from archwright.agents.failings import all_circumstances
+from archwright.agents.hybrid.committee import Chooser, Committee
 from archwright.agents.hybrid.notebook import ArchiveNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.minds import Figures
@@ -124,9 +125,12 @@ def assemble(
     if found := port("planner"):
         planner = ModelPlanner(found, note, trust, figures, tools)
     if found := port("proposer"):
+        critic_port = port("critic")
+        chooser = Chooser(problem, critic_port, note, trust) if critic_port else None
+        committee = Committee(brief.search.committee, chooser)
         notebook = ArchiveNotebook(archive, run)
         proposer = ModelProposer(
-            proposer_rules, problem, pairings, found, note, notebook, figures, tools
+            proposer_rules, problem, pairings, found, note, notebook, figures, tools, committee
         )
     if found := port("critic"):
         critic = ModelCritic(critic_rules, problem, found, note, trust, figures, tools)

@@ -223,7 +223,7 @@ class OpenChat:
 
         self._screen = io.StringIO()
         self.asked: list[str] = []
-        self.answer = "n"
+        self.answer: str | list[str] = "n"
         desk = held.enter_context(open_desk(load_settings(), trusted=True))
         session = held.enter_context(Session.open(None))
         self.chat = Chat(desk, session, Console(file=self._screen, width=80, highlight=False))
@@ -231,18 +231,23 @@ class OpenChat:
 
         def asks(question: str) -> str:
             self.asked.append(question)
-            return self.answer
+            return self.answer if isinstance(self.answer, str) else self.answer.pop(0)
 
         monkeypatch.setattr("builtins.input", asks)
 
     def says(self, line: str) -> str:
         """What is shown after the user has said a line; a failure is a line too."""
         from archwright.errors import ArchwrightError
+        from archwright.session.commands import parse
         from archwright.session.talk import talk
 
         before = len(self._screen.getvalue())
         try:
-            talk(self.chat, line)
+            if line.startswith("/"):
+                command, rest = parse(line)
+                command(self.chat, rest)
+            else:
+                talk(self.chat, line)
         except ArchwrightError as error:
             self.chat.line(str(error))
         return self._screen.getvalue()[before:]

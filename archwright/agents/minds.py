@@ -36,6 +36,7 @@ from archwright.memory.reader import ArchiveReader
 from archwright.space import Point
 
 ANSWERED_INSTEAD = "answered instead of the model"
+WENT_WITHOUT = "went without one of several answers"
 FLAGGED = "flagged"
 """The kind of event that keeps words with a false claim, as the model said them."""
 LONGEST_SENTENCE = 300
@@ -66,6 +67,18 @@ class Note(Protocol):
         """Write it down."""
         ...
 
+
+@dataclass(frozen=True)
+class Voice:
+    """In which of several ways one question is asked: its last words, and the wishes."""
+
+    name: str = ""
+    words: str = ""
+    temperature: float | None = None
+    seed: int | None = None
+
+
+PLAIN_VOICE = Voice()
 
 ESTIMATING = ("estimate_accuracy", "recall_designs")
 """Tools whose figures are expectations and memories: nobody may state them as measured."""
@@ -152,16 +165,71 @@ class Minded:
         check: Callable[[Answer], str] | None = None,
     ) -> Answer | None:
         """The model's answer, or None (recorded) when the rules must answer this step."""
-        heard: list[str] = []
-        tools = [_Overheard(tool, heard) for tool in self._tools(self.role, step)]
-        question = Question(step, self.role, self.instructions, context, answer, check, tools)
+        question, heard = self._question(step, context, answer, check)
         try:
             reply = self._port.ask(question)
         except ModelFailure as failure:
             self._note(step, self.role, "rules", ANSWERED_INSTEAD, str(failure))
             return None
-        value = self._truthful(step, reply.value, heard)
-        self._note(step, self.role, self.mind, "answered", plain_text(f"{value}", 500))
+        return self._taken(step, reply.value, heard)
+
+    def ask_voices(
+        self,
+        step: int,
+        context: str,
+        answer: type[Answer],
+        voices: Sequence[Voice],
+        check: Callable[[Answer], str] | None = None,
+    ) -> list[Answer]:
+        """The model's answers in several voices, asked at the same time.
+
+        Without those that failed (recorded). None is left when the rules must answer.
+        """
+        asked = [self._question(step, context, answer, check, voice) for voice in voices]
+        replies = self._port.ask_all([question for question, _ in asked])
+        failures = [reply for reply in replies if isinstance(reply, ModelFailure)]
+        if len(failures) == len(replies):
+            reasons = "; ".join(dict.fromkeys(map(str, failures)))
+            self._note(step, self.role, "rules", ANSWERED_INSTEAD, reasons)
+            return []
+        answers = []
+        for voice, (_, heard), reply in zip(voices, asked, replies, strict=True):
+            if isinstance(reply, ModelFailure):
+                said = f"{voice.name}: {reply}"
+                self._note(step, self.role, "rules", WENT_WITHOUT, said)
+            else:
+                answers.append(self._taken(step, reply.value, heard, f"{voice.name}: "))
+        return answers
+
+    def _question(
+        self,
+        step: int,
+        context: str,
+        answer: type[Answer],
+        check: Callable[[Answer], str] | None,
+        voice: Voice = PLAIN_VOICE,
+    ) -> tuple[Question[Answer], list[str]]:
+        """What is asked, and the list that its tools' results come into."""
+        heard: list[str] = []
+        tools = [_Overheard(tool, heard) for tool in self._tools(self.role, step)]
+        question = Question(
+            step,
+            self.role,
+            self.instructions,
+            # So that no two questions are the same where an endpoint takes no temperature.
+            f"{context}\n{voice.words}" if voice.words else context,
+            answer,
+            check,
+            tools,
+            voice.temperature,
+            voice.seed,
+        )
+        return question, heard
+
+    def _taken(self, step: int, said: Answer, heard: Sequence[str], who: str = "") -> Answer:
+        """An answer with its figures checked, noted; ``who`` begins the note."""
+        value = self._truthful(step, said, heard)
+        self._note(step, self.role, self.mind, "answered", plain_text(f"{who}{value}", 500))
         return value
 
     def _truthful(self, step: int, value: Answer, heard: Sequence[str]) -> Answer:

@@ -39,9 +39,11 @@ class Decision:
 
 
 def _spent(line: Mapping[str, Any]) -> Spent:
-    """What a request to the model took; dollars are null where the price is not known."""
+    """What requests to the model took; dollars are null where the price is not known."""
     dollars, seconds = line["dollars"], float(line.get("seconds", 0.0))
-    return Spent(1, int(line["tokens"]), float(dollars or 0.0), int(dollars is None), seconds)
+    requests = int(line.get("requests", 1))
+    unpriced = requests if dollars is None else 0
+    return Spent(requests, int(line["tokens"]), float(dollars or 0.0), unpriced, seconds)
 
 
 @dataclass
@@ -52,7 +54,8 @@ class State:
     last set it or said yes to it; ``decisions`` are all that were
     taken and ``open_decisions`` those not handed to their run yet, by design key;
     ``notes`` are steering notes not handed over yet. ``starting`` is the line of a search
-    that was about to start and whose run is not recorded.
+    that was about to start and whose run is not recorded. ``planned`` tells the briefs about
+    which the planner's model was asked.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -65,6 +68,7 @@ class State:
     model: str = ""
     starting: dict[str, Any] | None = None
     spent: Spent = field(default_factory=Spent)
+    planned: set[str] = field(default_factory=set)
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Add one line. Lines of kinds that are not known here change nothing."""
@@ -94,6 +98,8 @@ class State:
                 self.open_decisions, self.notes = {}, []
             case "note":
                 self.notes.append(line["text"])
+            case "planned":
+                self.planned.add(str(line["brief"]))
             case "model":
                 self.model = line["profile"]
 

@@ -16,18 +16,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archwright.agents.model.endpoint import Endpoint
-from archwright.agents.model.limits import Limits, run_limits
 from archwright.agents.model.prices import cost, price_of
 from archwright.agents.model.prompt import as_data
 from archwright.agents.model.wire import EndpointFault, Piece
-from archwright.brief import Budget
 from archwright.errors import ArchwrightError, BudgetSpent, ModelFailure, UserError
 from archwright.report.text import clean
 from archwright.session.chat import Chat, plain
+from archwright.session.clarifying import wanted
 from archwright.session.draft import as_toml, missing, overridden
 from archwright.session.measured import unmeasured
+from archwright.session.profile import limits_of, profile_name
 from archwright.session.searching import show_understood
-from archwright.session.store import State
 from archwright.tools import all_tools
 from archwright.tools.check_brief import CheckedBrief, check_brief
 from archwright.tools.desk import Desk
@@ -79,14 +78,6 @@ class _Said:
             call.arguments += part.arguments
         if piece.tokens_in is not None:
             self.tokens = (piece.tokens_in, piece.tokens_out)
-
-
-def profile_name(chat: Chat) -> str:
-    """The session's model profile, else the only one of the settings, else nothing."""
-    chosen, known = chat.session.state.model, chat.desk.settings.models
-    if chosen:
-        return "" if chosen == "off" else chosen
-    return next(iter(known)) if len(known) == 1 else ""
 
 
 def talk(chat: Chat, text: str) -> None:
@@ -162,7 +153,7 @@ def _ask(chat: Chat, endpoint: Endpoint, said: _Said) -> None:
     schemas = [tool.openai_schema() for tool in all_tools()]
     most_in = len(json.dumps([messages, schemas])) // CHARACTERS_PER_TOKEN + 1
     most_out = profile.max_output_tokens
-    limits, price, charge = _limits(chat.session.state), price_of(profile), None
+    limits, price, charge = limits_of(chat.session.state), price_of(profile), None
     before = limits.spent
     try:
         with limits.request(most_in + most_out, cost(price, most_in, most_out)) as charge:
@@ -291,13 +282,22 @@ def _drafted(chat: Chat, brief: dict[str, Any]) -> bool:
 
 
 def _start(chat: Chat, table: dict[str, Any], desk: Desk) -> str:
-    """Start a search for the model, after the user has seen the brief and said yes."""
+    """Start a search for the model, after the user has seen the brief and said yes.
+
+    What the user answers to the planner's question goes to the model instead.
+    """
     checked = check_brief.call({"brief": table.get("brief")}, desk)
     if not checked.ok:
         return f"error: {checked.problem}"
     hours = table.get("hours")
     show_understood(chat, checked, hours if isinstance(hours, int | float) else None)
-    if not chat.confirmed("start this search?"):
+    said = wanted(chat, checked)
+    if said.words:
+        return (
+            "nothing was started: the planner asked the user a question, the answer to which "
+            "follows; take it up in the brief before you start it again"
+        )
+    if not said.start:
         return "the user said no: nothing was started; ask what should be different"
     chat.session.add("brief", brief=table["brief"])
     run = chat.begin(table["brief"], hours, desk)
@@ -308,12 +308,6 @@ def _start(chat: Chat, table: dict[str, Any], desk: Desk) -> str:
 def _key_of(spent: BudgetSpent) -> str:
     """The brief's key of a limit."""
     return f"budget.{'model_hours' if spent.limit == 'seconds' else spent.limit}"
-
-
-def _limits(state: State) -> Limits:
-    """What the session may spend on its model: as the user set it, or the default."""
-    budget = Budget(**{"evaluations": 1, **state.agreed.get("budget", {})})
-    return run_limits(budget, state.spent, scope="session")
 
 
 def _messages(chat: Chat) -> list[dict[str, Any]]:
@@ -334,6 +328,8 @@ def _history(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if message["role"] == "user" or not turns:
             turns.append([])
         turns[-1].append(message)
+    # Wherever they stand: the user may have been asked something before a call had its result.
+    results = {m["tool_call_id"]: m for m in messages if m["role"] == "tool"}
     kept: list[list[dict[str, Any]]] = []
     size = 0
     for turn in reversed(turns):
@@ -341,22 +337,20 @@ def _history(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if kept and size > LONGEST_HISTORY:
             break
         kept.append(turn)
-    return [message for turn in reversed(kept) for message in _answered(turn)]
+    return [message for turn in reversed(kept) for message in _answered(turn, results)]
 
 
-def _answered(turn: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _answered(
+    turn: Sequence[dict[str, Any]], results: Mapping[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
     """A turn in which every tool call has its result right behind it, as servers demand."""
-    results = {
-        m["tool_call_id"]: {**m, "content": as_data(m["content"])}
-        for m in turn
-        if m["role"] == "tool"
-    }
     whole = []
     for message in turn:
         if message["role"] == "tool":
             continue
         whole.append(message)
         for call in message.get("tool_calls", ()):
-            cut = {"role": "tool", "tool_call_id": call["id"], "content": "interrupted: not known"}
-            whole.append(results.get(call["id"], cut))
+            result = results.get(call["id"])
+            content = as_data(result["content"]) if result else "interrupted: not known"
+            whole.append({"role": "tool", "tool_call_id": call["id"], "content": content})
     return whole

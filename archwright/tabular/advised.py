@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archwright.agents.frontier import Frontier, Pairings
+from archwright.agents.hybrid.committee import Committee
 from archwright.agents.hybrid.notebook import Advice, PlainNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.hybrid.share import FIRST
@@ -89,8 +90,8 @@ class Account:
 class Adviser:
     """A model profile behind a hybrid: each search reaches it anew, with a budget of its own.
 
-    A replay begins with the transcript's first answers in every search. Picklable, so that
-    workers can ask, too.
+    A replay begins with the transcript's first answers in every search. ``committee`` is how
+    often the proposer's model is asked for a batch. Picklable, so that workers can ask, too.
     """
 
     settings: Settings
@@ -98,6 +99,7 @@ class Adviser:
     budget: Budget
     record: Path | None = None
     replay: Path | None = None
+    committee: int = 1
 
     def check(self) -> None:
         """Raise :class:`UserError` for a profile or a file that cannot be used."""
@@ -122,7 +124,15 @@ class AdvisedSearch:
         self._notebook, self._remarks, self._asks = PlainNotebook(), list[Remark](), list[Asked]()
         port = adviser.open(self._asks.append)
         rules = RuleBasedProposer(problem, pairings, seed)
-        self._proposer = ModelProposer(rules, problem, pairings, port, self._note, self._notebook)
+        self._proposer = ModelProposer(
+            rules,
+            problem,
+            pairings,
+            port,
+            self._note,
+            self._notebook,
+            committee=Committee(adviser.committee),
+        )
 
     @property
     def account(self) -> Account:

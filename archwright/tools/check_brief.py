@@ -22,9 +22,9 @@ BriefArgument = Annotated[
     Field(
         description="a brief as an object: name, task {data}, objectives {metric: maximise or "
         "minimise}, constraints {metric: {at_most, at_least}}, network {choices}, hardware "
-        "{choices or fixed}, search {strategy, patience}, budget {evaluations, hours; for language "
-        "models tokens, dollars, requests, model_hours and round {requests, tokens, dollars, "
-        "seconds}}, seed",
+        "{choices or fixed}, search {strategy, patience, committee}, budget {evaluations, hours; "
+        "for language models tokens, dollars, requests, model_hours and round {requests, tokens, "
+        "dollars, seconds}}, seed",
         max_length=16,
     ),
 ]

@@ -63,13 +63,16 @@ def test_a_search_needs_the_user_s_yes(
     answers = [
         reply(calls=(("start_search", {"brief": wrong}),)),
         reply(calls=(("start_search", {"brief": BRIEF, "hours": 1.0}),)),
+        {"question": "", "plan": "look over the whole space first"},
         "What should be different?",
     ]
     server = start_chat_server(lambda request, number: answers[number])
     settings_file.write_text(server.settings_toml("m"), encoding="utf-8")
     t = open_terminal()
     t.send("search now")
-    assert "evaluations = 14" in t.until("[y/n] "), "the brief is shown before the question"
+    shown = t.until("[y/n] ")
+    assert "evaluations = 14" in shown, "the brief is shown before the question"
+    assert "the planner's plan: look over the whole space first" in shown
     assert "What should be different?" in t.does("n")
     assert "a brief from outside may read digits" in sent(server, 1)[-1]["content"]
     assert "the user said no" in sent(server)[-1]["content"]

@@ -92,8 +92,16 @@ class _InvalidAnswer(Exception):
     """The model's text is not the answer asked for; the message can be sent back to it."""
 
 
-def _forget(step: int, role: str, use: ToolUse) -> None:
-    """Keeps no record of a tool call."""
+def _forget(*said: object) -> None:
+    """Keeps no record of an ask or a tool call."""
+
+
+@dataclass(frozen=True)
+class _Records:
+    """Who hears of each ask when it has ended, and of each tool call with step and role."""
+
+    asked: Callable[[Asked], None]
+    tool: Callable[[int, str, ToolUse], None]
 
 
 class ModelPort:
@@ -120,9 +128,9 @@ class ModelPort:
         self.limits = limits
         self.abilities = abilities
         self._price = price_of(profile)
-        self._ledger = ledger
-        self._learn = learn
+        self._ledger = ledger or _forget
         self._record_tool = record_tool
+        self._learn = learn
         self._takes_tools = True  # until it refuses them, where its abilities are not known
         self._tool_dialects: dict[frozenset[str], Dialect] = {}  # by the wishes sent
         self._probing = threading.Lock()
@@ -135,13 +143,16 @@ class ModelPort:
 
     def ask(self, question: Question[AnswerModel]) -> Answer[AnswerModel]:
         """The answer to a question. Raises :class:`ModelFailure`, and nothing else."""
+        return self._ask(question, _Records(self._ledger, self._record_tool))
+
+    def _ask(self, question: Question[AnswerModel], records: _Records) -> Answer[AnswerModel]:
         started = time.monotonic()
         tally = _Tally(self.limits.of_round(question.step))
         outcome = "interrupted"
         try:
             with self._breaker.ask(), tally.limits.waiting():
                 self._get_to_know(tally)
-                value, complaint = self._converse(question, tally)
+                value, complaint = self._converse(question, tally, records)
             outcome = ANSWERED
         except BudgetSpent as spent:
             outcome = f"budget spent: {spent}"
@@ -151,7 +162,7 @@ class ModelPort:
             raise
         finally:
             seconds = time.monotonic() - started
-            self._write_down(question, tally, seconds, outcome)
+            records.asked(self._asked(question, tally, seconds, outcome))
         _log.info("%s: answered after %d requests, %.1f s", question.role, tally.attempts, seconds)
         return Answer(
             value,
@@ -163,26 +174,22 @@ class ModelPort:
             complaint,
         )
 
-    def _write_down(
+    def _asked(
         self, question: Question[AnswerModel], tally: _Tally, seconds: float, outcome: str
-    ) -> None:
-        """One ask into the ledger, where there is one."""
-        if self._ledger is None:
-            return
+    ) -> Asked:
+        """One ask, for the ledger."""
         words = f"{self.profile.model}\n{question.temperature}\n{question.context}"
-        self._ledger(
-            Asked(
-                question.step,
-                question.role,
-                f"{zlib.crc32(words.encode('utf-8', 'replace')):08x}",
-                self.profile.model,
-                tally.attempts,
-                tally.tokens_in,
-                tally.tokens_out,
-                seconds,
-                tally.dollars,
-                outcome,
-            )
+        return Asked(
+            question.step,
+            question.role,
+            f"{zlib.crc32(words.encode('utf-8', 'replace')):08x}",
+            self.profile.model,
+            tally.attempts,
+            tally.tokens_in,
+            tally.tokens_out,
+            seconds,
+            tally.dollars,
+            outcome,
         )
 
     def ask_all(
@@ -190,17 +197,31 @@ class ModelPort:
     ) -> list[Answer[AnswerModel] | ModelFailure]:
         """The outcomes of independent questions, in their order, asked at the same time.
 
-        At most MOST_AT_ONCE are in flight; budget and breaker are shared. Never raises.
+        At most MOST_AT_ONCE are in flight; budget and breaker are shared. Never raises. What
+        is recorded of them stands in the order of the questions, whichever ends first.
         """
+        kept: list[list[Callable[[], None]]] = [[] for _ in questions]
 
-        def outcome(question: Question[AnswerModel]) -> Answer[AnswerModel] | ModelFailure:
+        def outcome(k: int) -> Answer[AnswerModel] | ModelFailure:
+            records = _Records(
+                lambda *said: kept[k].append(partial(self._ledger, *said)),
+                lambda *said: kept[k].append(partial(self._record_tool, *said)),
+            )
             try:
-                return self.ask(question)
+                return self._ask(questions[k], records)
             except ModelFailure as failure:
                 return failure
 
-        with ThreadPoolExecutor(MOST_AT_ONCE, "model") as threads:
-            return list(threads.map(outcome, questions))
+        outcomes: list[Answer[AnswerModel] | ModelFailure] = []
+        try:
+            with ThreadPoolExecutor(MOST_AT_ONCE, "model") as threads:
+                for found in threads.map(outcome, range(len(questions))):
+                    outcomes.append(found)
+                    _write_down(kept[len(outcomes) - 1])
+        finally:
+            for records in kept:  # of an interrupt, what was not written yet
+                _write_down(records)
+        return outcomes
 
     def _get_to_know(self, tally: _Tally) -> None:
         """Probe the endpoint where that is wanted: once. Where it fails, we go on without."""
@@ -218,7 +239,9 @@ class ModelPort:
                 return
             learn(self.abilities)
 
-    def _converse(self, question: Question[AnswerModel], tally: _Tally) -> tuple[AnswerModel, str]:
+    def _converse(
+        self, question: Question[AnswerModel], tally: _Tally, records: _Records
+    ) -> tuple[AnswerModel, str]:
         """The answer after at most one correction by the model itself, and what is wrong yet."""
         messages = messages_of(
             question.role, question.instructions, question.context, question.answer
@@ -228,7 +251,7 @@ class ModelPort:
             question.tools if self._may_take_tools else (),
             lambda sent, schemas: self._offer(sent, schemas, question, tally),
             self._endpoint.scrub,
-            partial(self._record_tool, question.step, question.role),
+            partial(records.tool, question.step, question.role),
         )
         if text is None:
             text = self._complete(messages, question, tally).content
@@ -395,6 +418,12 @@ class ModelPort:
             charge.used(tokens_in + tokens_out, dollars)
             tally.add(tokens_in, tokens_out, dollars)
         return completion
+
+
+def _write_down(records: list[Callable[[], None]]) -> None:
+    """Write what was kept aside, once."""
+    while records:
+        records.pop(0)()
 
 
 def _wait(fault: EndpointFault, retries: int) -> None:
