@@ -94,6 +94,9 @@ def bench_search(
     tokens: Annotated[
         int, typer.Option(min=0, max=10**9, help="what a search may spend on its model")
     ] = 200_000,
+    committee: Annotated[
+        int, typer.Option(min=1, max=5, help="how often the model is asked for each batch")
+    ] = 1,
     record: Annotated[
         Path | None, typer.Option(help="write what the model is asked and answers; one search only")
     ] = None,
@@ -118,7 +121,7 @@ def bench_search(
     asks = model is not None or replay is not None
     wanted = strategies or (WITH_A_MODEL if asks else DEFAULTS[problem])
     budget = Budget(evaluations=evaluations, tokens=tokens)
-    adviser = _adviser(model, budget, record, replay, single=seeds == workers == 1)
+    adviser = _adviser(model, budget, committee, record, replay, single=seeds == workers == 1)
     entrants = parse_entrants(wanted, problem == "nas201", adviser)
     if adviser is not None and not any(entrant.adviser for entrant in entrants):
         raise UserError(f"--strategies = {shown(wanted)}: a model advises hybrid only: add it")
@@ -156,7 +159,12 @@ def bench_search(
 
 
 def _adviser(
-    model: str | None, budget: Budget, record: Path | None, replay: Path | None, single: bool
+    model: str | None,
+    budget: Budget,
+    committee: int,
+    record: Path | None,
+    replay: Path | None,
+    single: bool,
 ) -> Adviser | None:
     """The model behind the hybrids. Everything that is wrong with it is found here."""
     from archwright.agents.model.transcript import read_transcript
@@ -174,7 +182,8 @@ def _adviser(
         [model] = names
     if model is None:
         return None
-    adviser = Adviser(Settings() if replay else load_settings(), model, budget, record, replay)
+    settings = Settings() if replay else load_settings()
+    adviser = Adviser(settings, model, budget, record, replay, committee)
     adviser.check()
     return adviser
 

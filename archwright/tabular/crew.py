@@ -17,6 +17,7 @@ from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
 from archwright.agents.evaluator import EvaluatorMind, Laboratory, RuleBasedEvaluator
 from archwright.agents.frontier import Pairings, hypervolume_curve
 from archwright.agents.graph import build_graph
+from archwright.agents.hybrid.committee import Committee
 from archwright.agents.hybrid.notebook import Advice, ArchiveNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.model.limits import Spent
@@ -41,11 +42,12 @@ NOT_IN_THE_TABLE = "the table does not hold this network"
 
 @dataclass(frozen=True)
 class Crew:
-    """Which role has which model; None: the rules."""
+    """Which role has which model; None: the rules. ``committee``: how often a proposer is asked."""
 
     planner: ModelPort | None = None
     proposer: ModelPort | None = None
     critic: ModelPort | None = None
+    committee: int = 1
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ def _team(
     proposer: Proposer = rules
     if crew.proposer is not None:
         notebook = ArchiveNotebook(archive, RUN)
-        proposer = ModelProposer(rules, problem, pairings, crew.proposer, note, notebook)
+        committee = Committee(crew.committee)
+        proposer = ModelProposer(
+            rules, problem, pairings, crew.proposer, note, notebook, committee=committee
+        )
     critic: Critic = RuleBasedCritic(problem, pairings)
     if crew.critic is not None:
         judge = RuleBasedCritic(problem, pairings)

@@ -7,6 +7,7 @@ tests/agents/chat_server.py serves it over HTTP.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -88,6 +89,27 @@ def replacement(candidate: int, network: Mapping[str, Any]) -> dict[str, Any]:
     """A candidate with all its network's choices changed."""
     changes = [{"choice": name, "value": str(value)} for name, value in network.items()]
     return {"candidate": candidate, "changes": changes, "rationale": "it is better"}
+
+
+class Noisy:
+    """A proposer's model that is right half of the time: other words to every ask.
+
+    What it says hangs on the request's own seed and words, so a committee's members differ.
+    """
+
+    def __init__(self, networks: Sequence[Mapping[str, Any]], seed: int) -> None:
+        self._good, self._seed = [dict(network) for network in networks], seed
+
+    def __call__(self, request: Mapping[str, Any], number: int) -> object:
+        words = (str(request.get("seed")), str(self._seed), said(request))
+        rng = np.random.default_rng(zlib.crc32("\n".join(words).encode()))
+        named = [
+            dict(pool[rng.integers(len(pool))])
+            for pool in (self._good if right else CUT_OFF for right in rng.random(8) < 0.5)
+        ]
+        if opens(request):
+            return {"designs": [opening_design("medium", network) for network in named]}
+        return {"proposals": [replacement(0, network) for network in named[:4]]}
 
 
 class Sensible:

@@ -60,6 +60,7 @@ class Case:
     asked: float | None = None
     kind: str = "full"
     bad: bool = False
+    committee: int = 1
 
 
 def _sensible(known: Networks, seed: int) -> scripts.Script:
@@ -80,6 +81,13 @@ CASES = (
     Case("sensible", _sensible, EVERYONE),
     Case("sensible, 30% faulty answers", _faulty, EVERYONE, 0.99),
     Case("30% faulty, plain chat only", _faulty, EVERYONE, 0.99, kind="plain"),
+    Case("right half of the time", lambda known, seed: scripts.Noisy(known, seed), PROPOSER),
+    Case(
+        "the same, a committee of 3",
+        lambda known, seed: scripts.Noisy(known, seed),
+        PROPOSER,
+        committee=3,
+    ),
     Case("bad: invalid designs", lambda *_: scripts.invalid, PROPOSER, 0.97, bad=True),
     Case("bad: duplicates", lambda *_: scripts.duplicate, PROPOSER, 0.97, bad=True),
     Case("bad: dominated", lambda *_: scripts.Dominated(), PROPOSER, 0.97, bad=True),
@@ -112,7 +120,8 @@ def run(arena: Arena, case: Case | None, known: Networks, seed: int) -> Outcome:
         profile = Profile(base_url=server.base_url, model="scripted", timeout_s=TIMEOUT_S)
         # One endpoint, so one port with one breaker, for all roles: as in a run.
         port = ModelPort(profile, Limits(10**9, 1e6), learn=lambda abilities: None)
-        return _outcome(arena, Crew(**dict.fromkeys(case.roles, port)), seed)
+        ports = dict.fromkeys(case.roles, port)
+        return _outcome(arena, Crew(**ports, committee=case.committee), seed)
 
 
 def _outcome(arena: Arena, crew: Crew, seed: int) -> Outcome:
@@ -130,13 +139,12 @@ def _outcome(arena: Arena, crew: Crew, seed: int) -> Outcome:
     return Outcome(tuple(h / truth for h in curve), shares, answered + instead, instead)
 
 
-def measure_outcomes() -> dict[str, list[Outcome]]:
-    """Every case over all seeds, the rules alone first."""
+def measure_outcomes(every: Sequence[Case | None] = (None, *CASES)) -> dict[str, list[Outcome]]:
+    """Every case over all seeds; None: the rules alone."""
     arena = nas201_arena(TABLE, COLUMN, None, False)
     arena.costed_pairings.catalogue.prepare()
     found: dict[str, list[Outcome]] = {}
     known = scripts.better_networks(arena.tabular, arena.costed_pairings)
-    every: Sequence[Case | None] = (None, *CASES)
     for case in every:
         name = RULES if case is None else case.name
         for seed in range(SEEDS):
