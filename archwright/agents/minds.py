@@ -40,6 +40,8 @@ WENT_WITHOUT = "went without one of several answers"
 FLAGGED = "flagged"
 """The kind of event that keeps words with a false claim, as the model said them."""
 LONGEST_SENTENCE = 300
+LONGEST_ANSWER = 500
+"""Of an answer, where a decision is noted."""
 AFTER_EVERY_STEP = 10**9
 LONGEST_REASON = 80
 """Of a design's reason, in a table of many."""
@@ -229,7 +231,7 @@ class Minded:
     def _taken(self, step: int, said: Answer, heard: Sequence[str], who: str = "") -> Answer:
         """An answer with its figures checked, noted; ``who`` begins the note."""
         value = self._truthful(step, said, heard)
-        self._note(step, self.role, self.mind, "answered", plain_text(f"{who}{value}", 500))
+        self._note(step, self.role, self.mind, "answered", f"{who}{_spelled(value)}")
         return value
 
     def _truthful(self, step: int, value: Answer, heard: Sequence[str]) -> Answer:
@@ -273,6 +275,13 @@ def one_in_words(design: Design) -> str:
     """A design on one line, for a model to read: network, hardware, and why it was proposed."""
     network, hardware = _values(design.network), _values(design.hardware)
     return f"network {network}, hardware {hardware}, reason {quoted(design.origin.reason)}"
+
+
+def _spelled(answer: BaseModel) -> str:
+    """An answer on one line, by its fields."""
+    text = json.dumps(answer.model_dump(mode="json", by_alias=True), ensure_ascii=False)
+    text = plain_text(text.replace('"', "")[1:-1], LONGEST_ANSWER + 1)
+    return text if len(text) <= LONGEST_ANSWER else f"{text[: LONGEST_ANSWER - 3]}..."
 
 
 def _in_every_text(value: Any, change: Callable[[str], str]) -> Any:

@@ -100,7 +100,9 @@ class ModelProposer(Minded):
             return understood.complaint or self._uncovered(understood.designs, most)
 
         kind = opening_answer(self._problem.network_space, self._levels, most)
-        answers = self._answers(request.step, self._opening_context(request, most), kind, wrong)
+        answers = self._answers(
+            request.step, self._opening_context(request, most, recalled), kind, wrong
+        )
         understood = self._agreed([reader.opening(answer) for answer in answers], request, most)
         own = self._over_levels(understood.designs, most)
         self._keep(request, FIRST, own, understood)
@@ -229,13 +231,15 @@ class ModelProposer(Minded):
         levels: list[int] = self._levels.of(self._pairings.catalogue.complexity(rows)).tolist()
         return levels
 
-    def _opening_context(self, request: Request, most: int) -> str:
+    def _opening_context(self, request: Request, most: int, recalled: Sequence[Design]) -> str:
         past = [run.in_space(self._problem) for run in request.past if run.networks]
-        recalled = list(words.past_in_words(self._problem, past))
+        best = list(words.past_in_words(self._problem, past))
+        taken = list(words.networks_in_words(self._problem, recalled))
         return "\n".join(
             [
                 self._problem_in_words,
-                *(["Networks that did best in past runs:", *recalled] if recalled else []),
+                *(["Networks that did best in past runs:", *best] if best else []),
+                *(["In the batch already:", *taken] if taken else []),
                 *self._said(request),
                 f"Nothing is measured yet. Write the {most} networks to measure first, the best "
                 f"first. {_over(self._levels, most)}, each with the highest accuracy that "

@@ -171,6 +171,11 @@ def past_in_words(problem: Problem, past: Sequence[PastNetworks]) -> Iterator[st
             yield f"accuracy there {accuracy:.3f} | {values}"
 
 
+def networks_in_words(problem: Problem, designs: Sequence[Design]) -> Iterator[str]:
+    """The networks of designs, one a line."""
+    return (_values(design.network, problem.network_space.names) for design in designs)
+
+
 def designs_in_words(problem: Problem, designs: Sequence[Design]) -> Iterator[str]:
     """Designs as a table: their networks, and why each was proposed, as a quotation."""
     yield "number | network | why"
