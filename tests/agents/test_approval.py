@@ -9,7 +9,7 @@ import pytest
 
 from archwright.agents.approval import EDITS
 from archwright.agents.objections import NEAR
-from archwright.agents.proposer import ModelProposer
+from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.design import Design, Origin
 from archwright.memory.records import Verdict
 

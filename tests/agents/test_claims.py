@@ -25,7 +25,7 @@ from archwright.agents.critic import ModelCritic
 from archwright.agents.figures import figures, sentences
 from archwright.agents.minds import ANSWERED_INSTEAD, Figures
 from archwright.agents.planner import ModelPlanner, Progress
-from archwright.agents.proposer import ModelProposer
+from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.brief import parse_brief
 from archwright.events import EventLog, read_events
 from archwright.measurement import METRICS

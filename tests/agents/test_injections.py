@@ -27,7 +27,7 @@ from archwright.agents.model.limits import Breaker, Limits
 from archwright.agents.model.port import ModelPort
 from archwright.agents.planner import ModelPlanner
 from archwright.agents.problem import Problem, fits
-from archwright.agents.proposer import ModelProposer
+from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.recollection import RecalledDesign, Recollection
 from archwright.design import Design, Origin
 from archwright.evaluators.hardware import AnalyticalEvaluator
