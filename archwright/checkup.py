@@ -88,7 +88,8 @@ def _home() -> Finding:
 
 
 def _settings() -> list[Finding]:
-    """The settings file, and each model that it names."""
+    """The settings file, each model that it names, and what asking it costs."""
+    from archwright.agents.model.prices import price_line, price_of
     from archwright.agents.model.probing import check_endpoint
     from archwright.settings import load_settings, settings_path
 
@@ -103,6 +104,8 @@ def _settings() -> list[Finding]:
     for name, profile in settings.models.items():
         check = check_endpoint(profile)
         found.append(Finding(f"model {name}", "ok" if check.ok else "missing", check.detail))
+        priced: State = "ok" if price_of(profile) else "absent"
+        found.append(Finding(f"price {name}", priced, price_line(profile)))
     return found
 
 
