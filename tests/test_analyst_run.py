@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,15 @@ def test_the_frozen_result_is_explained_once(
         return all(said in page and whose in page for page in pages)
 
     assert shown()
+    use = result["model"]
+    assert use["requests"] == len(server.requests)
+    tokens = sum(role["tokens_in"] + role["tokens_out"] for role in use["by_role"])
+    assert use["tokens"] == tokens >= 110  # those of the tool calls among them
     asked = len(server.requests)
     for page in folder.glob("report.*"):
         page.unlink()
-    status, _, err = runs.archwright("report", result["run"])
+    status, out, err = runs.archwright("report", result["run"], "--json")
     assert status == 0, err
+    assert json.loads(out.splitlines()[-1])["model"] == use, "and what it took"
     assert shown(), "a re-made report shows them again"
     assert len(server.requests) == asked, "and asks nothing"

@@ -6,68 +6,43 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import runs
+import scripted
 from commands import Run, one_line
+from tool_calls import results
 
 from archwright.control import working_process
 from archwright.events import RUN_FIELDS, TIME_FIELDS, comparable, read_events
 
 KEY = "very-secret-0123456789"
-ROLES = ("planner", "proposer", "critic", "evaluator")
-MODELS = "\n[models]\n" + "".join(f'{role} = "m"\n' for role in ROLES)
-FAULTY = 3
-"""Every so many answers one is faulty."""
-
-
-def _answer(role: str, number: int) -> dict[str, Any]:
-    """A good answer, but never twice the same: a replay has to find the right one."""
-    return {
-        "planner": {
-            "phase": ("explore", "refine", "widen")[number % 3],
-            "designs": 2,
-            "reason": f"small rounds learn more often, said in answer {number}",
-        },
-        "proposer": {
-            "overrides": [
-                {
-                    "design": design,
-                    "changes": [{"choice": "kernel_1", "position": position}],
-                    "rationale": f"a wider first kernel, said in answer {number}",
-                }
-                for design in range(4)
-                for position in (1, 0)
-            ]
-        },
-        "critic": {"defer": [{"position": number % 3, "reason": "teaches the same"}]},
-        "evaluator": {"order": [1, 0]},
-    }[role]
+FALSE = "Its accuracy is 0.999."
+FAULTY = 0.3
+EVALUATIONS = 14
 
 
 @pytest.fixture
-def unsteady(reply: Any) -> Callable[[dict[str, Any], int], Any]:
-    """A model that answers, and every so often fails in one way or another."""
-    faults = [
-        reply(refusal="no"),
-        reply("overloaded", status=503),
-        "I would rather write a poem.",
-        reply("slow down", status=429, headers={"retry-after": "0"}),
-        reply(drop=True),
-        reply(f"not with the key {KEY}", status=500),
-    ]
+def unsteady(reply: Any, with_faults: Any) -> Any:
+    """A model that calls tools, states what nothing measured, and fails in every way.
+
+    It never says the same twice: a replay has to find the right answer.
+    """
 
     def script(request: dict[str, Any], number: int) -> Any:
-        if number % FAULTY == FAULTY - 1:
-            return faults[number // FAULTY % len(faults)]
-        text: str = request["messages"][0]["content"]
-        role = text.split("Role: ", 1)[1].split(".", 1)[0]
-        return _answer(role, number)
+        if number == 2:
+            return reply(f"not with the key {KEY}", status=500)
+        if request.get("tools") and not results(request):
+            return reply(calls=(("front", {}), ("suggest", {"designs": 1}), ("resume", {})))
+        answer = scripted.fitting(request, number, f"{FALSE} So it is said in answer {number}.")
+        if scripted.asked_for(request) == "critic":
+            doubt = {"action": "defer", "reason": "teaches the same"}
+            return {"doubts": [{"position": number % 3, **doubt}]}
+        return answer
 
-    return script
+    return with_faults(script, FAULTY, seed=1, delay_s=1.5)
 
 
 @pytest.fixture
@@ -84,8 +59,29 @@ def world(
     shutil.copytree(tiny_run.home, home, dirs_exist_ok=True)
     chat_server.script = unsteady
     monkeypatch.setenv("TEST_MODEL_KEY", KEY)
-    settings_file.write_text(chat_server.settings_toml("m", key_variable="TEST_MODEL_KEY"), "utf-8")
-    return runs.write_brief(tmp_path, MODELS, runs.SHORT_BRIEF)
+    profile = chat_server.settings_toml("m", key_variable="TEST_MODEL_KEY", timeout_s=1.0)
+    settings_file.write_text(profile, "utf-8")
+    return runs.write_brief(tmp_path, scripted.MODELS)
+
+
+def check_nothing_is_lost(folder: Path, result: dict[str, Any], server: Any) -> None:
+    """A run whose model failed again and again has spent its budget, and counts every ask."""
+    assert result["evaluations"] == EVALUATIONS
+    assert result["stopped"] == f"the budget of {EVALUATIONS} evaluations is spent"
+    assert result["front"]
+    with runs.open_archive(folder) as archive:
+        assert archive.recorded_evaluations(runs.run_of(folder)) == EVALUATIONS
+    events = read_events(folder / "events.jsonl")
+    assert len([event for event in events if event["kind"] == "evaluated"]) == EVALUATIONS
+    asks = [event for event in events if event["kind"] == "model"]
+    failed = [event for event in asks if event["outcome"] != "answered"]
+    assert len(server.script.dealt) > 3, "faults of several kinds"
+    assert 0 < len(failed) < len(asks)
+    assert result["model"]["failures"] == len(failed)
+    sent = sum(event["requests"] for event in asks)
+    assert sent == len(server.requests) + len(server.probes) == result["model"]["requests"]
+    tokens = sum(event["tokens_in"] + event["tokens_out"] for event in asks)
+    assert tokens == result["model"]["tokens"]
 
 
 def events_in(folder: Path) -> list[dict[str, Any]]:
@@ -97,6 +93,16 @@ def recalled_in(file: Path) -> list[Any]:
     rows = [json.loads(line) for line in file.read_text("ascii").splitlines()]
     content: list[Any] = next(row["content"] for row in rows if row["kind"] == "recalled")
     return content
+
+
+def kept_in(folder: Path) -> dict[str, Any]:
+    """What an archive keeps of the models: their advice, their words, the explanation."""
+    run = runs.run_of(folder)
+    with runs.open_archive(folder) as archive:
+        names = ["explanation", *(f"advice/{step}/{k}" for step in range(20) for k in (0, 1, 2))]
+        names += [f"word/{role}/{step}" for role in scripted.ROLES for step in range(20)]
+        kept = {name: archive.meta(run, name) for name in names}
+    return {name: value for name, value in kept.items() if value is not None}
 
 
 def lasting(result: dict[str, Any]) -> dict[str, Any]:
@@ -119,17 +125,24 @@ def test_a_replay_is_the_same_run_without_its_model(
 ) -> None:
     file = tmp_path / "transcript.jsonl"
     recorded = runs.search(world, "--run-dir", tmp_path / "first", "--no-random", "--record", file)
-    assert len(chat_server.requests) > 2 * FAULTY
-    asked = len(chat_server.requests)
+    check_nothing_is_lost(tmp_path / "first", recorded, chat_server)
+    asked = len(chat_server.requests) + len(chat_server.probes)
     settings_file.unlink()
     monkeypatch.delenv("TEST_MODEL_KEY")
     again = runs.search(world, "--run-dir", tmp_path / "again", "--no-random", "--replay", file)
-    assert len(chat_server.requests) == asked, "a replay asks nobody"
+    assert len(chat_server.requests) + len(chat_server.probes) == asked, "it asks nobody"
 
     events = events_in(tmp_path / "first")
     assert events_in(tmp_path / "again") == events
     decisions = [event for event in events if event["kind"] == "decision"]
-    assert {event["role"] for event in decisions} >= set(ROLES)
+    assert {event["role"] for event in decisions} >= set(scripted.ROLES)
+    assert {event["kind"] for event in events} >= {"model", "tool", "flagged"}
+    assert any(event["origin"].startswith("model/") for event in events if "origin" in event)
+    assert [kept_in(tmp_path / name) for name in ("again", "first")] == 2 * [
+        kept_in(tmp_path / "first")
+    ]
+    analysed = kept_in(tmp_path / "first")["explanation"]
+    assert analysed["mind"] == "model/scripted"
     assert any("instead" in event["decision"] for event in decisions), "no fault had a say"
     assert any("said in answer" in event["reason"] for event in decisions)
     assert any(recalled_in(file)), "nothing was recalled"
@@ -198,7 +211,7 @@ def test_mistakes_are_one_line_before_anything_is_written(
 ) -> None:
     settings_file.write_text(chat_server.settings_toml("m"), encoding="utf-8")
     Path("there").write_text("no transcript\n", encoding="utf-8")
-    brief = runs.write_brief(tmp_path, MODELS if models else "")
+    brief = runs.write_brief(tmp_path, scripted.MODELS if models else "")
     status, _, err = archwright_("search", brief, "--run-dir", "run", *options, *detach)
     assert status == 2
     assert message in one_line(err)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 import runs
+import scripted
 
 KEY = 'kEy"of/a+run-0123456789'
 VARIABLE = "TEST_MODEL_KEY"
@@ -50,21 +51,14 @@ def check_files(*folders: Path) -> int:
     return len(paths)
 
 
-def answers(role: str, echo: str) -> dict[str, Any]:
-    """A valid answer of a role with the key in all of its words."""
-    change = {"choice": echo[:64], "position": 1}
-    kernel = {"choice": "kernel_1", "position": 1}
-    return {
-        "planner": {"phase": "refine", "designs": 2, "reason": f"so {echo}", echo[:30]: echo},
-        "proposer": {
-            "overrides": [
-                {"design": d, "changes": [kernel, change], "rationale": f"because {echo}"}
-                for d in range(4)
-            ]
-        },
-        "critic": {"defer": [{"position": 0, "reason": echo}]},
-        "evaluator": {"order": [1, 0], "comment": echo},
-    }.get(role, {"word": echo})
+def answers(request: dict[str, Any], number: int, echo: str) -> dict[str, Any]:
+    """A valid answer with the key in all of its words; to a probe, some words."""
+    if scripted.role_of(request) not in scripted.ROLES:
+        return {"word": echo}
+    answer = scripted.fitting(request, number, f"because {echo}")
+    if scripted.role_of(request) == "critic":
+        answer = {"doubts": [{"position": 0, "action": "defer", "reason": echo}]}
+    return {**answer, "comment": echo, echo[:30]: echo}
 
 
 @pytest.mark.slow
@@ -81,9 +75,8 @@ def test_a_run_holds_the_key_nowhere(
     every = echoes()
 
     def script(request: dict[str, Any], number: int) -> Any:
-        role = request["messages"][0]["content"].partition("Role: ")[2].split(".", 1)[0]
         echo = every[number // 3 % len(every)]
-        body = json.dumps(answers(role, echo))
+        body = json.dumps(answers(request, number, echo))
         faults = [
             reply(body.replace(json.dumps(KEY)[1:-1], ESCAPED)),
             reply(body, headers={"x-request-id": "r", "x-key": quote(KEY), "retry-after": "0"}),
@@ -102,9 +95,7 @@ def test_a_run_holds_the_key_nowhere(
     monkeypatch.setenv(VARIABLE, KEY)
     profile = server.settings_toml("m", key_variable=VARIABLE, max_retries=0)
     settings_file.write_text(profile, encoding="utf-8")
-    roles = ("planner", "proposer", "critic", "evaluator")
-    models = "\n[models]\n" + "".join(f'{role} = "m"\n' for role in roles)
-    brief = runs.write_brief(tmp_path, models)
+    brief = runs.write_brief(tmp_path, scripted.MODELS)
     folder = tmp_path / "run"
     status, out, err = runs.archwright("search", brief, "--run-dir", folder, "--no-random")
     assert status == 0, err[-2000:]

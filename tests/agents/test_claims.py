@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import scripted
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -23,9 +24,11 @@ from archwright.agents.claims import (
 )
 from archwright.agents.critic import ModelCritic
 from archwright.agents.figures import figures, sentences
+from archwright.agents.frontier import Pairings
+from archwright.agents.hybrid.notebook import PlainNotebook
+from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.minds import ANSWERED_INSTEAD, Figures
 from archwright.agents.planner import ModelPlanner, Progress
-from archwright.agents.proposer import ModelProposer
 from archwright.brief import parse_brief
 from archwright.events import EventLog, read_events
 from archwright.measurement import METRICS
@@ -291,22 +294,10 @@ def test_a_model_s_words_are_kept_without_what_nothing_measured(
     false = "Its accuracy is 0.999."
 
     def script(request: dict[str, Any], number: int) -> dict[str, Any]:
-        role = request["messages"][0]["content"].split("Role: ", 1)[1].split(".", 1)[0]
-        return {
-            "planner": {"phase": "refine", "designs": 3, "reason": f"Small rounds. {false}"},
-            "proposer": {
-                "overrides": [
-                    {
-                        "design": design,
-                        "changes": [{"choice": "kernel_1", "position": position}],
-                        "rationale": f"{false} A wide kernel sees whole strokes.",
-                    }
-                    for design in range(3)
-                    for position in (0, 1)
-                ]
-            },
-            "critic": {"defer": [{"position": 0, "reason": f"Seen before. {false}"}]},
-        }[role]
+        if scripted.role_of(request) == "critic":
+            doubt = {"position": 0, "action": "defer", "reason": f"Seen before. {false}"}
+            return {"doubts": [doubt]}
+        return scripted.fitting(request, number, f"{false} A wide kernel sees whole strokes.")
 
     port, _ = port_to(script)
     log = EventLog(tmp_path / "log.jsonl", lambda event: None)
@@ -314,16 +305,20 @@ def test_a_model_s_words_are_kept_without_what_nothing_measured(
     archive = Archive(tmp_path / "archive.db")
     figures_of_run = Figures.of_run("run", archive, search.brief, log)
     minds = {
-        "planner": lambda rules, problem, note: ModelPlanner(port, note, figures_of_run),
-        "proposer": lambda r, problem, note: ModelProposer(r, problem, port, note, figures_of_run),
-        "critic": lambda rules, problem, note: ModelCritic(rules, port, note, figures_of_run),
+        "planner": lambda rules, problem, note: ModelPlanner(port, note, figures=figures_of_run),
+        "proposer": lambda rules, problem, note: ModelProposer(
+            rules, problem, Pairings(problem), port, note, PlainNotebook(), figures_of_run
+        ),
+        "critic": lambda rules, problem, note: ModelCritic(
+            rules, problem, port, note, figures=figures_of_run
+        ),
     }
     search.minds = minds
     result = search.go()
     rationales = {o.reason for _, o in result.designs if o.proposer.startswith("model/")}
     left_out = "(left out: it states accuracy 0.999, which nothing measured)"
     assert rationales
-    assert all(why.startswith(f"{left_out} A wide kernel") for why in rationales)
+    assert all(why.endswith(f"{left_out} A wide kernel sees whole strokes.") for why in rationales)
     deferred = {p.review.reason for p in result.proposals if p.review.verdict is Verdict.DEFER}
     assert deferred
     assert all(left_out in reason for reason in deferred)

@@ -41,7 +41,7 @@ def test_a_turn_calls_tools_and_answers(
     assert "The brief is fine: 14 evaluations.[2J" in output
     first = server.requests[0].json
     assert first["stream"] is True
-    assert len(first["tools"]) == 13
+    assert len(first["tools"]) == 15
     roles = [message["role"] for message in sent(server)]
     assert roles == ["system", "user", "assistant", "tool", "tool"]
     assert '"ok":true' in sent(server)[3]["content"]
