@@ -20,6 +20,12 @@ SILENT = {"question": "", "plan": "the whole space, then its front"}
 ANSWER = "it runs on a battery"
 
 
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A brief is checked in a moment: how good its bounds are is not asked here."""
+    monkeypatch.setattr("archwright.workbench.BOUNDS_SAMPLE", 32)
+
+
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the searches that would have started: none does."""
