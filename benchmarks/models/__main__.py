@@ -2,7 +2,7 @@
 
 from benchmarks.command import print_measurements
 
-MEASUREMENTS = ("openings", "teams", "prompts")
+MEASUREMENTS = ("openings", "teams")
 
 if __name__ == "__main__":
     print_measurements("benchmarks.models", MEASUREMENTS, __doc__ or "")

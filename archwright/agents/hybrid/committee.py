@@ -1,6 +1,7 @@
 """The committee: several asks of the proposer's model for one batch, and who chooses among them.
 
-Off by default: more words cost more tokens and are not known to find more. The members are
+Off by default: three members found no more than one, for three times the tokens
+(benchmarks/models). The members are
 the same model at different temperatures and seeds. Where they name more designs than the
 batch takes, the critic's model puts them in order, if the brief gives the critic one;
 without its word networks that several members name come first, then each member's best.
