@@ -163,17 +163,18 @@ def test_a_replay_is_the_same_run_without_its_model(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("world")
 def test_a_detached_run_that_was_killed_is_recorded_to_its_end(
-    world: Path,
     tmp_path: Path,
     settings_file: Path,
     chat_server: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file, folder = tmp_path / "transcript.jsonl", tmp_path / "run"
+    brief = runs.write_brief(tmp_path, scripted.MODELS, runs.SHORT_BRIEF)
     monkeypatch.chdir(tmp_path)  # the detached process works in another folder
     status, _, err = runs.archwright(
-        "search", world, "--detach", "--run-dir", folder, "--record", "transcript.jsonl"
+        "search", brief, "--detach", "--run-dir", folder, "--record", "transcript.jsonl"
     )
     assert status == 0, err
     runs.wait_until(lambda: len(chat_server.requests) >= 6)
@@ -187,7 +188,7 @@ def test_a_detached_run_that_was_killed_is_recorded_to_its_end(
     headers = [line for line in file.read_bytes().splitlines() if b'"kind": "header"' in line]
     assert len(headers) == 2
     settings_file.unlink()
-    again = runs.search(world, "--run-dir", tmp_path / "again", "--no-random", "--replay", file)
+    again = runs.search(brief, "--run-dir", tmp_path / "again", "--no-random", "--replay", file)
     assert runs.front_of(again) == runs.front_of(resumed)
 
 
