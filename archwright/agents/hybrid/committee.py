@@ -1,10 +1,10 @@
 """The committee: several asks of the proposer's model for one batch, and who chooses among them.
 
 Off by default: three members found no more than one, for three times the tokens
-(benchmarks/models). The members are
-the same model at different temperatures and seeds. Where they name more designs than the
-batch takes, the critic's model puts them in order, if the brief gives the critic one;
-without its word networks that several members name come first, then each member's best.
+(benchmarks/models). The members are the same model at different temperatures and seeds. Where
+they name more designs than the batch takes, the critic's model puts them in order, if the
+brief gives the critic one; without its word networks that several members name come first,
+then each member's best.
 """
 
 from __future__ import annotations
