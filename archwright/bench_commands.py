@@ -15,6 +15,8 @@ from archwright.errors import UserError, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from archwright.brief import Budget
+    from archwright.tabular.advised import Account, Adviser
     from archwright.tabular.bench import Arena, Standing
 
 bench_app = typer.Typer(
@@ -22,6 +24,7 @@ bench_app = typer.Typer(
 )
 DEFAULTS = {"nas201": "surrogate,random+costing,random", "generic": "surrogate,random"}
 """The strategies of each problem where none are named."""
+WITH_A_MODEL = "surrogate,hybrid"
 SHARES = (0.25, 0.5, 1.0)
 """Where in a search the printed table looks."""
 
@@ -81,6 +84,25 @@ def bench_search(
     plot: Annotated[
         Path | None, typer.Option(help="write the curves as .html or .svg; opens offline")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="the model profile of your settings behind every hybrid [default strategies "
+            "then: surrogate,hybrid]"
+        ),
+    ] = None,
+    tokens: Annotated[
+        int, typer.Option(min=0, max=10**9, help="what a search may spend on its model")
+    ] = 200_000,
+    committee: Annotated[
+        int, typer.Option(min=1, max=5, help="how often the model is asked for each batch")
+    ] = 1,
+    record: Annotated[
+        Path | None, typer.Option(help="write what the model is asked and answers; one search only")
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="answer from such a file, from its beginning in each search")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="searches at once")] = 1,
     as_json: Annotated[
         bool,
@@ -88,6 +110,7 @@ def bench_search(
     ] = False,
 ) -> None:
     """Search a table by several strategies; score each against the table's true front."""
+    from archwright.brief import Budget
     from archwright.supernet_commands import Line
     from archwright.tabular.bench import Terms, compare
     from archwright.tabular.entrants import parse_entrants
@@ -95,8 +118,13 @@ def bench_search(
 
     if problem not in DEFAULTS:
         raise UserError(f"--problem = {shown(problem)}: allowed {', '.join(DEFAULTS)}")
-    wanted = DEFAULTS[problem] if strategies is None else strategies
-    entrants = parse_entrants(wanted, hardware=problem == "nas201")
+    asks = model is not None or replay is not None
+    wanted = strategies or (WITH_A_MODEL if asks else DEFAULTS[problem])
+    budget = Budget(evaluations=evaluations, tokens=tokens)
+    adviser = _adviser(model, budget, committee, record, replay, single=seeds == workers == 1)
+    entrants = parse_entrants(wanted, problem == "nas201", adviser)
+    if adviser is not None and not any(entrant.adviser for entrant in entrants):
+        raise UserError(f"--strategies = {shown(wanted)}: a model advises hybrid only: add it")
     if plot is not None:
         check_plot_path(plot)
     make: Any
@@ -128,6 +156,36 @@ def bench_search(
         typer.echo(json.dumps(_as_plain(arena, standings, report)))
     else:
         _print_standings(arena, standings, report, seeds)
+
+
+def _adviser(
+    model: str | None,
+    budget: Budget,
+    committee: int,
+    record: Path | None,
+    replay: Path | None,
+    single: bool,
+) -> Adviser | None:
+    """The model behind the hybrids. Everything that is wrong with it is found here."""
+    from archwright.agents.model.transcript import read_transcript
+    from archwright.settings import Settings, load_settings
+    from archwright.tabular.advised import Adviser
+
+    if record is not None and not single:
+        raise UserError(f"--record {record}: allowed with --seeds 1 and --workers 1 only")
+    if record is not None and model is None:
+        raise UserError(f"--record {record}: needs --model, whose answers it records")
+    if replay is not None and model is None:
+        names = list(read_transcript(replay).models)
+        if len(names) != 1:
+            raise UserError(f"--replay {replay}: name one with --model: {', '.join(names)}")
+        [model] = names
+    if model is None:
+        return None
+    settings = Settings() if replay else load_settings()
+    adviser = Adviser(settings, model, budget, record, replay, committee)
+    adviser.check()
+    return adviser
 
 
 def nas201_arena(
@@ -211,11 +269,26 @@ def _as_plain(
             "ratio_worst": standing.worst.tolist(),
             "seconds_per_design": standing.seconds_per_design,
         }
+        if standing.accounts:
+            row["model"] = [_account_as_plain(account) for account in standing.accounts]
         if arena.reported is not None:
             row["report_ratio_median"] = standing.reported_median
             row["report_ratio_worst"] = standing.reported_worst
         plain["strategies"][label] = row
     return plain
+
+
+def _account_as_plain(account: Account) -> dict[str, Any]:
+    """One search's use of a model."""
+    return {
+        "asks": len(account.asks),
+        "failed": account.failed,
+        "tokens": account.tokens,
+        "dollars": account.dollars,
+        "designs": account.taken,
+        "refused": account.refused,
+        "shares": [advice.share for advice in account.advice],
+    }
 
 
 def _print_standings(
@@ -247,11 +320,44 @@ def _print_standings(
     ]
     console.print(table)
     console.print("\n".join(lines), markup=False, highlight=False)
+    for label, standing in standings.items():
+        if standing.accounts:
+            for line in _model_lines(label, standing, total):
+                console.print(line, markup=False, highlight=False)
     if arena.reported is not None:
         console.print(reported)
         truth = arena.reported.true_hypervolume
         line = f"the last fronts on {report}: shares of its true hypervolume {truth:.4f}"
         console.print(line, markup=False, highlight=False)
+
+
+def _model_lines(label: str, standing: Standing, evaluations: int) -> list[str]:
+    """What the model of a hybrid took and did, in 80 columns: medians over the searches."""
+    from collections import Counter
+    from statistics import median
+
+    from archwright.report.text import clean
+
+    accounts = standing.accounts
+    tokens, taken, refused, asks, failed = (
+        median(getattr(account, name) for account in accounts)
+        for name in ("tokens", "taken", "refused", "asked", "failed")
+    )
+    dollars = [account.dollars for account in accounts]
+    known = [d for d in dollars if d is not None]
+    cost = f"${median(known):.4f}" if len(known) == len(dollars) else "cost unknown"
+    reasons = Counter(reason for account in accounts for reason in account.faults)
+    why = [
+        f"{label}: why asks failed, mostly: {clean(reason, 40)}"
+        for reason, _ in reasons.most_common(1)
+    ]
+    return [
+        f"{label}: {asks:g} asks ({failed:g} failed), {tokens:,.0f} tokens, "
+        f"{tokens / evaluations:,.1f} a design, {cost}",
+        f"{label}: {taken:g} designs of the model's evaluated, {refused:g} refused; "
+        f"its share at the end {median(account.share for account in accounts):.0%}",
+        *why,
+    ]
 
 
 def _cell(median: float, worst: float) -> str:

@@ -105,11 +105,13 @@ class Search(Table):
     ``strategy`` is the optimiser of the search proper, after the opening; which there are is
     known where they live, so it is checked with the spaces. After ``patience`` rounds in a
     row that neither gained nor expected what is worth a round, the run stops before its
-    budget is spent; 0, the default, spends the budget.
+    budget is spent; 0, the default, spends the budget. ``committee`` is how often the
+    proposer's model, where there is one, is asked for a batch: 1, the default, is once.
     """
 
     strategy: str = Field(default="surrogate", min_length=1, max_length=40)
     patience: int = Field(default=0, ge=0, le=1000)
+    committee: int = Field(default=1, ge=1, le=5)
 
 
 class Promotion(Table):
@@ -124,13 +126,35 @@ class Promotion(Table):
     simulator: PromotionSimulator = "none"
 
 
+class RoundBudget(Table):
+    """What each round may spend on language models, within the run's budget; all optional.
+
+    ``requests``, ``tokens`` and ``dollars`` count those in flight; ``seconds`` is how long
+    the round may wait for models. Once one is spent, the rules answer for the rest of the round.
+    """
+
+    requests: int | None = Field(default=None, ge=0, le=10**6)
+    tokens: int | None = Field(default=None, ge=0, le=10**9)
+    dollars: float | None = Field(default=None, ge=0, le=10**5)
+    seconds: float | None = Field(default=None, gt=0, le=10**6)
+
+
 class Budget(Table):
-    """What a run may spend. It stops at the first that is spent."""
+    """What a run may spend. It stops at the first of evaluations and hours that is spent.
+
+    The others bound the use of language models; once one is spent, the rules answer for the
+    rest of the run. ``tokens``, ``dollars`` and ``requests`` count those in flight;
+    ``model_hours`` is how long the run may wait for models in all. A model without a known
+    price is bounded by all but dollars. ``round`` bounds each round.
+    """
 
     evaluations: int = Field(ge=1, le=100_000)
     hours: float = Field(default=24.0, gt=0, le=1000)
     tokens: int = Field(default=200_000, ge=0, le=10**9)
     dollars: float = Field(default=1.0, ge=0, le=10**5)
+    requests: int | None = Field(default=None, ge=0, le=10**6)
+    model_hours: float | None = Field(default=None, gt=0, le=1000)
+    round: RoundBudget = Field(default_factory=RoundBudget)
 
 
 class Brief(Table):

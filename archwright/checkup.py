@@ -89,7 +89,8 @@ def _home() -> Finding:
 
 def _settings() -> list[Finding]:
     """The settings file, and each model that it names."""
-    from archwright.agents.model.port import check_endpoint
+    from archwright.agents.model.prices import price_line
+    from archwright.agents.model.probing import check_endpoint
     from archwright.settings import load_settings, settings_path
 
     path = settings_path()
@@ -102,7 +103,8 @@ def _settings() -> list[Finding]:
     found = [Finding("settings", "ok", str(path))]
     for name, profile in settings.models.items():
         check = check_endpoint(profile)
-        found.append(Finding(f"model {name}", "ok" if check.ok else "missing", check.detail))
+        detail = f"{check.detail}; {price_line(profile)}" if check.ok else check.detail
+        found.append(Finding(f"model {name}", "ok" if check.ok else "missing", detail))
     return found
 
 

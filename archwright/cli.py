@@ -70,6 +70,12 @@ def search(
     detach: Annotated[
         bool, typer.Option("--detach", help="search in the background; print the run's id")
     ] = False,
+    record: Annotated[
+        Path | None, typer.Option(help="write down what models are asked and answer")
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="answer for the models from such a transcript")
+    ] = None,
     run_id: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Search for the front of designs that a brief asks for."""
@@ -81,15 +87,17 @@ def search(
         budget = wanted.budget.model_copy(update={"hours": hours})
         wanted = wanted.model_copy(update={"budget": budget})
     if detach:
+        from archwright.agents.model.transports import Transports
         from archwright.overnight import detached
 
-        detached(wanted, settings, run_dir, as_json)
+        transports = Transports(settings, wanted.models.values(), record, replay)
+        detached(wanted, transports, run_dir, as_json)
         return
 
     from archwright.progress import progress_for_terminal
     from archwright.run import Options, start_run
 
-    options = Options(with_baseline=not no_random, workers=workers, run=run_id)
+    options = Options(not no_random, workers, run_id, record, replay)
     finished = start_run(wanted, settings, progress_for_terminal(), run_dir, options)
     _show(finished, as_json)
 

@@ -13,10 +13,13 @@ import numpy as np
 
 from archwright.agents.evaluator import AccuracyInstrument, Laboratory
 from archwright.agents.frontier import hypervolume_curve
-from archwright.agents.graph import Team
-from archwright.agents.minds import ANSWERED_INSTEAD
+from archwright.agents.graph import STOPPED_BY_USER
+from archwright.agents.minds import FLAGGED, one_in_words
+from archwright.agents.model.ledger import ANSWERED, Asked, recorded
+from archwright.agents.model.limits import Spent
 from archwright.agents.problem import Evaluated, History, Problem
 from archwright.agents.strategies import make_strategy
+from archwright.agents.team import Team
 from archwright.design import Design, Origin
 from archwright.evaluators.hardware import AnalyticalModel
 from archwright.events import Event
@@ -33,6 +36,7 @@ from archwright.result import (
     Promotion,
     RandomBaseline,
     Rejection,
+    RoleUse,
     RunResult,
 )
 from archwright.workbench import Bench
@@ -261,6 +265,10 @@ def conclude(
         # A step of its own: what failed in the test pass may be measured here.
         baseline = random_baseline(team, len(history.evaluated), ending.step + 1)
     best, why = choose_promoted(front, promotion, team.problem)
+    explanation = None
+    if team.analyst is not None and best is not None and ending.stopped != STOPPED_BY_USER:
+        context = came_to(team, ending, front, best, why, baseline, curve)
+        explanation = team.analyst.explain(team.archive, team.run, ending.step, context)
     decisions = _decisions(team)
     proposals = team.archive.proposals(team.run)
     rejections = _rejections(team)
@@ -299,9 +307,48 @@ def conclude(
             name: len(bench.data.split(name)) for name in ("train", "validation", "test")
         },
         classes=bench.data.classes,
-        model_use=_model_use(team, decisions),
+        model_use=_model_use(team),
         nearest=None if front else nearest_miss(team, history),
         promotion=promotion,
+        explanation=explanation,
+        flagged=sum(row["kind"] == FLAGGED for row in team.events.rows()),
+    )
+
+
+def came_to(
+    team: Team,
+    ending: Ending,
+    front: Sequence[JudgedDesign],
+    best: JudgedDesign,
+    why: str,
+    baseline: RandomBaseline | None,
+    curve: Sequence[CurvePoint],
+) -> str:
+    """What the search came to, in words for a model; nothing of it differs in a replay."""
+    shown = [best.accuracy_validation, *([best.accuracy_test] if best.accuracy_test else [])]
+    accuracies = [f"{m.metric} {m.value:.4g} (95% {m.low:.4g} to {m.high:.4g})" for m in shown]
+    costs = [f"{m} {best.value(m):.4g}" for m in COSTS]
+    bounds = [f"{m} {c.model_dump(exclude_none=True)}" for m, c in team.problem.constraints.items()]
+    ranges = [
+        f"{m} {min(values):.4g} to {max(values):.4g}"
+        for m in team.brief.objectives
+        for values in [[judged.value(m) for judged in front]]
+    ]
+    scores = [f"the search {curve[-1].hypervolume:.4f}"]
+    if baseline is not None:
+        scores.append(f"random search with as many evaluations {baseline.hypervolume:.4f}")
+    return "\n".join(
+        [
+            f"objectives: {', '.join(f'{m} ({way})' for m, way in team.brief.objectives.items())}",
+            f"bounds: {', '.join(bounds) or 'none'}",
+            f"the chosen design, {best.design.key[:8]}: {one_in_words(best.design)}",
+            f"measured: {', '.join(accuracies + costs)}",
+            f"why it was chosen: {why}",
+            f"the front: {len(front)} designs, {', '.join(ranges)}",
+            f"hypervolume: {', '.join(scores)}",
+            f"evaluations: {len(curve)} of {team.brief.budget.evaluations}; it ended because "
+            f"{ending.stopped}",
+        ]
     )
 
 
@@ -322,11 +369,40 @@ def _decisions(team: Team) -> tuple[Decision, ...]:
     )
 
 
-def _model_use(team: Team, decisions: Sequence[Decision]) -> ModelUse:
+def _model_use(team: Team) -> ModelUse:
+    """What models took in all, as the run's limits have it, and by role, as it was recorded."""
     spent = team.model_spent()
-    failures = sum(d.decision == ANSWERED_INSTEAD for d in decisions)
-    dollars = None if spent.unpriced else spent.dollars
-    return ModelUse(spent.requests, failures, spent.tokens, dollars)
+    asks = recorded(team.events.rows())
+    together: dict[tuple[str, str], list[Asked]] = {}
+    for asked in asks:
+        together.setdefault((asked.role, asked.model), []).append(asked)
+    return ModelUse(
+        spent.requests,
+        _failures(asks),
+        spent.tokens,
+        None if spent.unpriced else spent.dollars,
+        tuple(_role_use(role, model, own) for (role, model), own in together.items()),
+        tuple(dict.fromkeys(asked.model for asked in asks if asked.dollars is None)),
+    )
+
+
+def _role_use(role: str, model: str, asks: Sequence[Asked]) -> RoleUse:
+    spent = sum((asked.spent for asked in asks), Spent())
+    return RoleUse(
+        role,
+        model,
+        len(asks),
+        _failures(asks),
+        spent.requests,
+        sum(asked.tokens_in for asked in asks),
+        sum(asked.tokens_out for asked in asks),
+        spent.seconds,
+        None if spent.unpriced else spent.dollars,
+    )
+
+
+def _failures(asks: Sequence[Asked]) -> int:
+    return sum(asked.outcome != ANSWERED for asked in asks)
 
 
 def _rejections(team: Team) -> tuple[Rejection, ...]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ from archwright.run import EVENTS_FILE, new_run_id, write_brief
 from archwright.settings import Settings
 from archwright.space import Point
 from archwright.tools.archived import ArchivedRun
-from archwright.tools.desk import Desk, RunState
+from archwright.tools.desk import Desk, EstimatedAccuracies, RunState
 
 if TYPE_CHECKING:
     from archwright.evaluators.supernet import Checkpoint
@@ -64,9 +65,16 @@ class LocalRuns:
 
         prepare(brief, None)
 
-    def start(self, brief: Brief, hours: float | None = None, folder: Path | None = None) -> str:
+    def start(
+        self,
+        brief: Brief,
+        hours: float | None = None,
+        folder: Path | None = None,
+        transcripts: Mapping[str, str] | None = None,
+    ) -> str:
         """Begin a search in a process of its own; its id at once.
 
+        ``transcripts`` is the absolute path of one to ``record`` or to ``replay``.
         What is wrong with the brief is found before. Raises :class:`UserError`.
         """
         if hours is not None:
@@ -83,7 +91,8 @@ class LocalRuns:
         write_brief(brief, wanted / f"{run}.toml")
         self._registry.register(run, folder, brief.name)
         arguments = ["search", wanted / f"{run}.toml", "--run-dir", folder, "--run-id", run]
-        self._spawn(run, folder, arguments)
+        options = [(f"--{option}", path) for option, path in (transcripts or {}).items()]
+        self._spawn(run, folder, [*arguments, *chain.from_iterable(options)])
         return run
 
     def resume(self, run: str) -> str:
@@ -164,6 +173,15 @@ class LocalRuns:
         if outcome.failure is not None:
             raise UserError(f"network: {outcome.failure.reason}")
         return outcome.measurements[0]
+
+    def estimate(self, run: str, networks: Sequence[Point]) -> EstimatedAccuracies:
+        """Accuracies that the run's measurements let expect of networks of its space."""
+        from archwright.suggestions import estimate
+
+        entry = self._registry.find(run)
+        bench = self._bench(entry)
+        with _reader(entry) as archive:
+            return estimate(entry.run, bench, archive, networks)
 
     def suggest(self, run: str, designs: int, excluded: tuple[str, ...]) -> list[Design]:
         """What the surrogate strategy would evaluate next, from what the run has measured."""

@@ -60,7 +60,22 @@ class ModelFailure(ArchwrightError):
 
 
 class BudgetSpent(ArchwrightError):
-    """A limit (evaluations, hours, tokens, dollars) is reached."""
+    """A limit on the use of language models is reached: nothing was sent.
+
+    ``limit`` is requests, tokens, dollars or seconds, ``scope`` whose it is (run, round or
+    session), ``allowed`` its size; ``committed`` is spent or in flight by now, and a request
+    would have needed up to ``asked`` more.
+    """
+
+    def __init__(
+        self, limit: str, scope: str, allowed: float, committed: float, asked: float
+    ) -> None:
+        self.limit, self.scope = limit, scope
+        self.allowed, self.committed, self.asked = allowed, committed, asked
+        figures = {"dollars": ".4f", "seconds": ".1f"}.get(limit, ".0f")
+        spent = f"{committed:{figures}} of {allowed:{figures}} are spent or in flight"
+        needed = f", a request may need {asked:{figures}}" if asked else ""
+        super().__init__(f"{limit} of the {scope}: {spent}{needed}")
 
 
 class UnknownOperators(UserWarning):

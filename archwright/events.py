@@ -11,12 +11,16 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 Plain = str | int | float | bool | None
+TIME_FIELDS = frozenset({"time", "seconds", "seconds_left"})
+"""Fields of events that say when something was, or how long it took or will take."""
+RUN_FIELDS = frozenset({"run"})
+"""Fields of events that name the run itself."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,12 @@ def read_events(path: Path) -> list[dict[str, Any]]:
         if isinstance(row, dict) and {"kind", "step", "label"} <= row.keys():
             events.append(row)
     return events
+
+
+def comparable(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The events without the fields in which two runs that did the same may differ."""
+    own = TIME_FIELDS | RUN_FIELDS
+    return [{name: value for name, value in row.items() if name not in own} for row in rows]
 
 
 def _name(row: Mapping[str, Any]) -> str:

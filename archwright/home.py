@@ -5,6 +5,7 @@ runs and servers share one home; what is in it:
 
 - ``registry.db``: which runs exist, and where their folders are;
 - ``supernets/``: trained supernets, a cache;
+- ``abilities/``: what each model endpoint can do, a cache;
 - ``memory/``: the vector index over the archives of all runs, rebuilt when it is deleted.
 """
 
@@ -39,6 +40,11 @@ def runs_folder() -> Path:
 def supernet_cache() -> Path:
     """The folder of trained supernets; made when it is not there."""
     return _folder(home() / "supernets")
+
+
+def abilities_folder() -> Path:
+    """The folder of what model endpoints can do; made when it is not there."""
+    return _folder(home() / "abilities")
 
 
 def memory_folder() -> Path:

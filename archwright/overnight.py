@@ -7,30 +7,32 @@ import time
 from pathlib import Path
 from typing import Any
 
+from archwright.agents.model.ledger import Asked, recorded
+from archwright.agents.model.transports import Transports
 from archwright.brief import Brief
 from archwright.desk import LocalRuns, open_desk
 from archwright.errors import UserError, printable
 from archwright.events import read_events
 from archwright.memory.registry import Registry
 from archwright.progress import clock
+from archwright.report.text import clean, dollars
 from archwright.run import EVENTS_FILE
-from archwright.settings import Settings, load_settings
+from archwright.settings import load_settings
 from archwright.tools import all_tools
 from archwright.tools.desk import RunState
 from archwright.tools.searches import search_status, stop_search
 
 FOLLOW_S = 0.5
+LOG_WIDTH = 80
 
 
-def detached(brief: Brief, settings: Settings, folder: Path | None, as_json: bool) -> None:
+def detached(brief: Brief, transports: Transports, folder: Path | None, as_json: bool) -> None:
     """Start a search that survives this terminal, and print its id."""
     from archwright.home import registry_file
 
-    for profile in brief.models.values():
-        settings.profile(profile)
     with Registry(registry_file()) as registry:
         runs = LocalRuns(registry)
-        run = runs.start(brief, folder=folder)
+        run = runs.start(brief, folder=folder, transcripts=transports.paths)
         where = runs.status(run).folder
     if as_json:
         print(json.dumps({"run": run, "folder": where}))
@@ -109,12 +111,21 @@ def print_log(run: str, *, follow: bool) -> None:
 def _line(event: dict[str, Any]) -> str:
     at = time.strftime("%H:%M:%S", time.localtime(float(event["time"])))
     step = f" step {event['step']}" if event["step"] >= 0 else ""
+    if asks := recorded([event]):
+        return clean(f"{at} model{step} {_ask_in_words(asks[0])}", LOG_WIDTH)
     rest = " ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in event.items()
         if name not in ("time", "kind", "step", "label") and value not in (None, "")
     )
     return printable(f"{at} {event['kind']}{step} {rest}")
+
+
+def _ask_in_words(asked: Asked) -> str:
+    """An ask of a model: who asked, what it took, what came of it."""
+    cost = "cost unknown" if asked.dollars is None else dollars(asked.dollars)
+    tokens = f"{asked.tokens_in}+{asked.tokens_out} tokens"
+    return f"{asked.role}: {tokens}, {asked.seconds:.1f} s, {cost}: {asked.outcome}"
 
 
 def stop_run(run: str, as_json: bool) -> None:

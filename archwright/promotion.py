@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archwright.agents.evaluator import Laboratory
-from archwright.agents.graph import Team
 from archwright.agents.promotion import Rung, entrants, rungs, survivors
+from archwright.agents.team import Team
 from archwright.brief import Brief
 from archwright.conclusion import frozen_front, losses_for_choice
 from archwright.design import Design

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from archwright.agents.analyst import Explanation
 from archwright.brief import Brief
 from archwright.design import Design
 from archwright.evaluators.hardware import LayerCost
@@ -101,13 +102,34 @@ class RandomBaseline:
 
 
 @dataclass(frozen=True)
+class RoleUse:
+    """What one role asked of one model. ``dollars`` is None where the price is unknown."""
+
+    role: str
+    model: str
+    asks: int
+    failures: int
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    dollars: float | None
+
+
+@dataclass(frozen=True)
 class ModelUse:
-    """What the language models of a run cost. ``dollars`` is None where a price is unknown."""
+    """What the language models of a run took.
+
+    ``dollars`` is None where a price is unknown: ``unpriced`` names these models.
+    ``failures`` are asks that got no usable answer, so that the rules answered instead.
+    """
 
     requests: int
     failures: int
     tokens: int
     dollars: float | None
+    by_role: tuple[RoleUse, ...] = ()
+    unpriced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +146,9 @@ class RunResult:
 
     ``nearest`` is the evaluated design that came closest to the constraints, where none
     met them. The front's accuracies are those with inherited weights, ``best`` has those
-    of its exported weights: trained further where it was promoted.
+    of its exported weights: trained further where it was promoted. ``explanation`` holds a
+    model's words, where one was asked: words, no measurement. ``flagged`` counts the false
+    claims in models' words that were left out.
     """
 
     run: str
@@ -154,3 +178,10 @@ class RunResult:
     model_use: ModelUse
     nearest: JudgedDesign | None = None
     promotion: Promotion | None = None
+    explanation: Explanation | None = None
+    flagged: int = 0
+
+    @property
+    def tokens_per_design(self) -> float | None:
+        """Tokens of language models for each evaluation; None where none was made."""
+        return self.model_use.tokens / self.evaluations if self.evaluations else None

@@ -18,9 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archwright.agents.graph import STOPPED_BY_USER, Clock, build_graph
+from archwright.agents.graph import STOPPED_BY_USER, build_graph
 from archwright.agents.model.limits import Spent
+from archwright.agents.model.transports import Transports
 from archwright.agents.state import State, first_state
+from archwright.agents.team import Clock
 from archwright.brief import Brief, parse_brief
 from archwright.conclusion import Ending, conclude
 from archwright.control import PROCESS_FILE, note_process, stop_on_signal
@@ -52,11 +54,17 @@ EVENTS_FILE = "events.jsonl"
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is worked on, beside what its brief says. ``run`` is the id of a new one."""
+    """How a run is worked on, beside what its brief says. ``run`` is the id of a new one.
+
+    ``record`` and ``replay`` are transcripts of what its models are asked: one to write, or one
+    to answer from. They hold for the whole run: a resumed one goes on with its own.
+    """
 
     with_baseline: bool = True
     workers: int = 2
     run: str | None = None
+    record: Path | None = None
+    replay: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,7 @@ def start_run(
     Everything that can be wrong with the brief is found before anything is written.
     Raises :class:`RunError` when the folder holds something already.
     """
-    for profile in brief.models.values():
-        settings.profile(profile)
+    transports = Transports(settings, brief.models.values(), options.record, options.replay)
     bench = prepare(brief, None)
     run = options.run or new_run_id(brief)
     folder = (folder or runs_folder() / run).absolute()
@@ -84,7 +91,7 @@ def start_run(
         raise RunError(f"{folder}: is there already; resume its run, or name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     write_brief(brief, folder / BRIEF_FILE)
-    return _work(run, folder, brief, bench, settings, progress, options)
+    return _work(run, folder, brief, bench, transports, progress, options)
 
 
 def new_run_id(brief: Brief) -> str:
@@ -106,16 +113,21 @@ def resume_run(run: str, settings: Settings, progress: Progress, options: Option
     with Archive(entry.folder / ARCHIVE_FILE) as archive:
         table, bounds = archive.meta(entry.run, "brief"), archive.meta(entry.run, "bounds")
         digest = archive.meta(entry.run, "data_digest")
+        transcripts = archive.meta(entry.run, "transcripts") or {}
     if table is None or bounds is None:
         table = tomllib.loads((entry.folder / BRIEF_FILE).read_text(encoding="utf-8"))
     brief = parse_brief(table, f"{entry.run}/{BRIEF_FILE}")
+    record, replay = (
+        Path(path) if (path := transcripts.get(option)) else None for option in ("record", "replay")
+    )
+    transports = Transports(settings, brief.models.values(), record, replay, goes_on=True)
     bench = prepare(brief, None if bounds is None else bounds_from_plain(bounds))
     if digest is not None and digest != bench.data.digest:
         raise RunError(
             f"run {entry.run}: task.data = {brief.task.data!r}: is not what it was when the run "
             "began; a run can only go on with the same images"
         )
-    return _work(entry.run, entry.folder, brief, bench, settings, progress, options)
+    return _work(entry.run, entry.folder, brief, bench, transports, progress, options)
 
 
 def rebuild_report(run: str, settings: Settings, progress: Progress, options: Options) -> Finished:
@@ -151,7 +163,7 @@ def _work(
     folder: Path,
     brief: Brief,
     bench: Bench,
-    settings: Settings,
+    transports: Transports,
     progress: Progress,
     options: Options,
 ) -> Finished:
@@ -168,7 +180,7 @@ def _work(
         held.enter_context(progress)
         try:
             result = _search_and_conclude(
-                run, folder, brief, bench, settings, registry, archive, events, options, stopping
+                run, folder, brief, bench, transports, registry, archive, events, options, stopping
             )
         except RunWaits:
             registry.set_status(run, RunStatus.WAITING)
@@ -187,7 +199,7 @@ def _search_and_conclude(
     folder: Path,
     brief: Brief,
     bench: Bench,
-    settings: Settings,
+    transports: Transports,
     registry: Registry,
     archive: Archive,
     events: EventLog,
@@ -203,6 +215,7 @@ def _search_and_conclude(
     created = archive.set_meta(run, "created", created)
     archive.set_meta(run, "brief", brief_table(brief))
     archive.set_meta(run, "data_digest", bench.data.digest)
+    archive.set_meta(run, "transcripts", transports.paths)
     with_baseline = archive.set_meta(run, "with_baseline", options.with_baseline)
     archive.set_meta(run, "bounds", bounds_to_plain(bench.problem.score.bounds))
     bench.data.splits.save(folder / "splits.npz")
@@ -237,7 +250,7 @@ def _search_and_conclude(
             run,
             brief,
             bench,
-            settings,
+            transports,
             registry,
             memory,
             archive,

@@ -29,7 +29,14 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from archwright.brief import EMBEDDED_DATA, Brief
 from archwright.errors import BriefError, SettingsError
@@ -49,7 +56,9 @@ class Profile(_Table):
     """How to reach one model. A local server may need no ``key_variable``.
 
     ``timeout_s`` bounds one request; ``max_retries`` counts repetitions after refused
-    connections, HTTP 429 and 5xx. Prices are in dollars; without them a cost is unknown.
+    connections, HTTP 429 and 5xx. Prices are in dollars and come before those that Archwright
+    knows of hosted models; a model without a price has an unknown cost. Tokens in from the
+    server's prompt cache cost the price of tokens in where they have none of their own.
     """
 
     base_url: str = Field(min_length=1, max_length=2000)
@@ -59,6 +68,7 @@ class Profile(_Table):
     max_retries: int = Field(default=1, ge=0, le=5)
     max_output_tokens: int = Field(default=2048, ge=16, le=32_768)
     dollars_per_million_tokens_in: float | None = Field(default=None, ge=0, le=10_000)
+    dollars_per_million_tokens_cached: float | None = Field(default=None, ge=0, le=10_000)
     dollars_per_million_tokens_out: float | None = Field(default=None, ge=0, le=10_000)
 
     @field_validator("base_url")
@@ -77,15 +87,20 @@ class Profile(_Table):
             raise ValueError(allowed)
         return url
 
-    def dollars(self, tokens_in: int, tokens_out: int) -> float | None:
-        """What a request costs; None where a price is not known."""
-        price_in, price_out = (
-            self.dollars_per_million_tokens_in,
-            self.dollars_per_million_tokens_out,
-        )
-        if price_in is None or price_out is None:
-            return None
-        return (tokens_in * price_in + tokens_out * price_out) / 1e6
+    @model_validator(mode="after")
+    def _prices_go_together(self) -> Profile:
+        prices = {
+            name: getattr(self, f"dollars_per_million_tokens_{name}")
+            for name in ("in", "cached", "out")
+        }
+        given = [name for name, price in prices.items() if price is not None]
+        lacking = [name for name in ("in", "out") if given and prices[name] is None]
+        if lacking:
+            raise ValueError(
+                f"dollars_per_million_tokens_{given[0]} needs "
+                f"dollars_per_million_tokens_{lacking[0]} beside it"
+            )
+        return self
 
 
 ProfileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]

@@ -173,3 +173,20 @@ class Space:
             f"{c.name} {list(c.values)}{' ' + c.unit if c.unit else ''}: {c.meaning}"
             for c in self.choices
         )
+
+
+def neighbours(space: Space, rows: Indices) -> Indices:
+    """All points that differ from one of ``rows`` by one step in one choice.
+
+    Words have no order: there every other value is one step away.
+    """
+    found = []
+    for c, choice in enumerate(space.choices):
+        steps = (-1, 1) if choice.ordered else range(1, len(choice.values))
+        for step in steps:
+            moved = rows.copy()
+            moved[:, c] = moved[:, c] + step
+            if not choice.ordered:
+                moved[:, c] %= len(choice.values)
+            found.append(moved[(moved[:, c] >= 0) & (moved[:, c] < len(choice.values))])
+    return np.unique(np.concatenate(found), axis=0) if found else rows[:0]

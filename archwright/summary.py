@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.measurement import Measurement
 from archwright.report.promoted import promoted_table
+from archwright.report.story import model_line
 from archwright.report.text import in_words
 from archwright.result import JudgedDesign, PromotedDesign, RunResult
 
@@ -33,7 +34,7 @@ def result_table(result: RunResult, folder: Path) -> dict[str, Any]:
         "failed": len(result.failures),
         "hypervolume": result.hypervolume,
         "random_hypervolume": None if baseline is None else baseline.hypervolume,
-        "model": asdict(result.model_use),
+        "model": _model_table(result),
         "front": [_design_table(judged) for judged in result.front],
         "best": None if result.best is None else _design_table(result.best),
         "nearest": None if result.nearest is None else _design_table(result.nearest),
@@ -41,6 +42,12 @@ def result_table(result: RunResult, folder: Path) -> dict[str, Any]:
         if result.promotion
         else [],
     }
+
+
+def _model_table(result: RunResult) -> dict[str, Any]:
+    use = asdict(result.model_use)
+    lists = {name: list(use[name]) for name in ("by_role", "unpriced")}
+    return {**use, **lists, "tokens_per_evaluated_design": result.tokens_per_design}
 
 
 def _promoted_table(promoted: PromotedDesign) -> dict[str, Any]:
@@ -95,6 +102,7 @@ def print_summary(result: RunResult, folder: Path, console: Console) -> None:
         f"rejected, hypervolume {result.hypervolume:.4f}{beside}",
         highlight=False,
     )
+    console.print(model_line(result), markup=False, highlight=False)
     costs = [m for m in result.brief.objectives if m != "accuracy"]
     table = Table(
         title="front (validation accuracy was selected on)", title_justify="left", box=box.SIMPLE

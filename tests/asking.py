@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from archwright.agents.model.port import ModelPort, Question
+from archwright.agents.model.port import ModelPort
+from archwright.agents.model.question import Question
 from archwright.errors import ModelFailure
 
 GOOD = {"bits": 8, "why": "it fits"}

@@ -24,6 +24,13 @@ def pytest_sessionstart() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure() -> None:
+    """No model but on this machine: for fixtures of a whole session, too, and all processes."""
+    os.environ["ARCHWRIGHT_LOOPBACK_ONLY"] = "1"
+    for variable in [name for name in os.environ if name.startswith("OPENAI_")]:
+        del os.environ[variable]
+
+
 @dataclass(frozen=True)
 class TinyRun:
     """A finished run: its home, its folder, what ``--json`` printed."""
@@ -35,14 +42,10 @@ class TinyRun:
 
 @pytest.fixture(autouse=True)
 def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A temporary home and settings file, no keys, and models on this machine only."""
+    """A temporary home and settings file."""
     world = tmp_path_factory.mktemp("world")
     monkeypatch.setenv("ARCHWRIGHT_HOME", str(world / "home"))
     monkeypatch.setenv("ARCHWRIGHT_SETTINGS", str(world / "settings.toml"))
-    monkeypatch.setenv("ARCHWRIGHT_LOOPBACK_ONLY", "1")
-    for variable in list(os.environ):
-        if variable.startswith("OPENAI_"):
-            monkeypatch.delenv(variable)
 
 
 @pytest.fixture
@@ -90,18 +93,23 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     return TinyRun(world / "home", world / "run", json.loads(made.read_text(encoding="utf-8")))
 
 
-@pytest.fixture(scope="session")
-def _chat_module() -> Any:
-    """tests/agents/chat_server.py, loaded by path: tests are not a package."""
-    name = "archwright_tests_chat_server"
-    path = REPOSITORY / "tests" / "agents" / "chat_server.py"
-    spec = importlib.util.spec_from_file_location(name, path)
+def _loaded(name: str) -> Any:
+    """A module of tests/agents, loaded by path: tests are not a package."""
+    known = f"archwright_tests_{name}"
+    path = REPOSITORY / "tests" / "agents" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(known, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
+    sys.modules[known] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def _chat_module() -> Any:
+    """tests/agents/chat_server.py."""
+    return _loaded("chat_server")
 
 
 @pytest.fixture(scope="session")
@@ -110,11 +118,19 @@ def reply(_chat_module: Any) -> Any:
     return _chat_module.Reply
 
 
+@pytest.fixture(scope="session")
+def with_faults(_chat_module: Any) -> Any:
+    """``with_faults(script, share, seed)``: a script that spoils a share of the answers."""
+    return _loaded("chat_faults").with_faults
+
+
 @pytest.fixture
 def start_chat_server(_chat_module: Any) -> Iterator[Callable[..., Any]]:
-    """``start_chat_server(script) -> ChatServer``, running until the test ends."""
+    """``start_chat_server(script, kind="full") -> ChatServer``, running until the test ends."""
     with ExitStack() as running:
-        yield lambda script: running.enter_context(_chat_module.ChatServer(script))
+        yield lambda script, kind="full": running.enter_context(
+            _chat_module.ChatServer(script, kind)
+        )
 
 
 @pytest.fixture
@@ -127,9 +143,10 @@ def chat_server(start_chat_server: Callable[..., Any]) -> Any:
 def port_to(
     start_chat_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
-    """``port_to(script, limits=None, **profile_fields)`` to (a ModelPort, its ChatServer).
+    """``port_to(script, limits=None, kind="full", ...)`` to (a ModelPort, its ChatServer).
 
-    Retries of the port hardly wait.
+    ``abilities`` and ``learn`` go to the port, other keywords to the profile. Retries of
+    the port hardly wait.
     """
     from archwright.agents.model.limits import Limits
     from archwright.agents.model.port import ModelPort
@@ -137,10 +154,18 @@ def port_to(
 
     monkeypatch.setattr("archwright.agents.model.port.FIRST_WAIT_S", 0.01)
 
-    def build(script: Any, limits: Limits | None = None, **fields: Any) -> tuple[ModelPort, Any]:
-        server = start_chat_server(script)
+    def build(
+        script: Any,
+        limits: Limits | None = None,
+        kind: str = "full",
+        abilities: Any = None,
+        learn: Any = None,
+        **fields: Any,
+    ) -> tuple[ModelPort, Any]:
+        server = start_chat_server(script, kind)
         fields = {"base_url": server.base_url, "model": "scripted", "timeout_s": 5.0, **fields}
-        return ModelPort(Profile(**fields), limits or Limits(10**6, 1.0)), server
+        profile, limits = Profile(**fields), limits or Limits(10**6, 1.0)
+        return ModelPort(profile, limits, abilities=abilities, learn=learn), server
 
     return build
 
@@ -181,3 +206,55 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     hardware = hardware_space().decode(np.array([[1, 1, 0, 1, 1, 1, 1, 1, 0]]))[0]
     dump_hardware(hardware, tmp_path / "hardware.toml")
     return tmp_path / "network.toml", tmp_path / "hardware.toml"
+
+
+class OpenChat:
+    """A session in this process: what it is asked, and the user's answers to its questions."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, held: ExitStack) -> None:
+        import io
+
+        from rich.console import Console
+
+        from archwright.desk import open_desk
+        from archwright.session.chat import Chat
+        from archwright.session.store import Session
+        from archwright.settings import load_settings
+
+        self._screen = io.StringIO()
+        self.asked: list[str] = []
+        self.answer: str | list[str] = "n"
+        desk = held.enter_context(open_desk(load_settings(), trusted=True))
+        session = held.enter_context(Session.open(None))
+        self.chat = Chat(desk, session, Console(file=self._screen, width=80, highlight=False))
+        self.close = held.close
+
+        def asks(question: str) -> str:
+            self.asked.append(question)
+            return self.answer if isinstance(self.answer, str) else self.answer.pop(0)
+
+        monkeypatch.setattr("builtins.input", asks)
+
+    def says(self, line: str) -> str:
+        """What is shown after the user has said a line; a failure is a line too."""
+        from archwright.errors import ArchwrightError
+        from archwright.session.commands import parse
+        from archwright.session.talk import talk
+
+        before = len(self._screen.getvalue())
+        try:
+            if line.startswith("/"):
+                command, rest = parse(line)
+                command(self.chat, rest)
+            else:
+                talk(self.chat, line)
+        except ArchwrightError as error:
+            self.chat.line(str(error))
+        return self._screen.getvalue()[before:]
+
+
+@pytest.fixture
+def open_chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], OpenChat]]:
+    """``open_chat() -> OpenChat``, whose user says no to every question; closed in the end."""
+    with ExitStack() as held:
+        yield lambda: OpenChat(monkeypatch, held)

@@ -116,6 +116,14 @@ def kill_when(process: subprocess.Popen[str], reached: Callable[[], bool]) -> No
             stream.close()
 
 
+def wait_until(reached: Callable[[], bool]) -> None:
+    """Wait for another process."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert time.monotonic() < deadline, "the point was never reached"
+        time.sleep(0.1)
+
+
 def count(folder: Path, query: str) -> int:
     """The number that an SQL query on the run's archive gives; 0 while there is none."""
     import sqlite3

@@ -44,7 +44,8 @@ def test_a_small_brief_gets_the_defaults() -> None:
     assert (brief.seed, brief.supernet.epochs, brief.budget.hours) == (0, 30, 24.0)
     assert brief.network.choices == brief.hardware.choices == brief.models == {}
     assert brief.hardware.fixed is None
-    assert (brief.search.strategy, brief.search.patience) == ("surrogate", 0)
+    search = brief.search
+    assert (search.strategy, search.patience, search.committee) == ("surrogate", 0, 1)
 
 
 def test_promotion_keeps_its_share_of_the_time() -> None:
@@ -63,7 +64,7 @@ def test_a_whole_brief_is_read_and_survives_its_own_table() -> None:
             network={"space": "mbconv", "choices": {"bits": [8], "width_1": [4, 8]}},
             hardware={"fixed": {"rows": 8, "dram_gb_per_s": 1.0, "dataflow": "os"}},
             supernet={"epochs": 3},
-            search={"strategy": "random", "patience": 4},
+            search={"strategy": "random", "patience": 4, "committee": 3},
             promotion={"designs": 2, "epochs": 16, "simulator": "zigzag"},
             budget={"evaluations": 8, "hours": 1, "tokens": 5, "dollars": 0},
             models={"planner": "local", "critic": "local"},
@@ -103,7 +104,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown key of the search": (
         changed(search={"algorithm": "random"}),
-        "search.algorithm: unknown key; allowed strategy, patience",
+        "search.algorithm: unknown key; allowed strategy, patience, committee",
     ),
     "negative patience": (
         changed(search={"patience": -1}),
@@ -112,6 +113,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "boundless patience": (
         changed(search={"patience": 10**6}),
         "search.patience = 1000000: should be less than or equal to 1000",
+    ),
+    "nobody in a committee": (
+        changed(search={"committee": 0}),
+        "search.committee = 0: should be greater than or equal to 1",
+    ),
+    "crowd for a committee": (
+        changed(search={"committee": 6}),
+        "search.committee = 6: should be less than or equal to 5",
     ),
     "number for a strategy": (
         changed(search={"strategy": 1}),
@@ -135,7 +144,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown key of the budget": (
         changed(budget={"evaluations": 8, "euros": 1}),
-        "budget.euros: unknown key; allowed evaluations, hours, tokens, dollars",
+        "budget.euros: unknown key; allowed evaluations, hours, tokens, dollars, "
+        "requests, model_hours, round",
     ),
     "unknown role": (
         changed(models={"boss": "local"}),

@@ -121,7 +121,8 @@ def test_endpoints_that_answer_and_that_do_not(
     settings_file: Path, start_chat_server: Callable[..., Any], reply: Any
 ) -> None:
     alive = start_chat_server(lambda request, number: "OK")
-    broken = start_chat_server(lambda request, number: reply("out of memory", status=500))
+    oom = reply("out of memory", status=500)
+    broken = start_chat_server(lambda request, number: oom, kind="scripted")
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound, not listening: refuses connections
         dead = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
@@ -135,9 +136,59 @@ def test_endpoints_that_answer_and_that_do_not(
     assert findings["settings"] == Finding("settings", "ok", str(settings_file))
     assert findings["model alive"].state == "ok"
     assert findings["model alive"].detail.startswith("scripted answered in ")
+    assert "; cost unknown: no price for scripted; " in findings["model alive"].detail
     assert findings["model dead"].state == "missing"
     assert findings["model broken"].state == "missing"
     assert "500" in findings["model broken"].detail
+
+
+def test_what_an_endpoint_can_do_is_asked_anew_each_time(
+    settings_file: Path, start_chat_server: Callable[..., Any]
+) -> None:
+    server = start_chat_server(lambda request, number: "OK")
+    settings_file.write_text(profile("m", server.base_url), encoding="utf-8")
+    assert "can: strict schema, schema bounds, JSON object, tools" in named("model m").detail
+    server.kind = type(server.kind)(json_schema="ignored", tools="refused")
+    detail = named("model m").detail
+    assert "can: JSON object, streaming, usage counts" in detail
+    assert "cannot: strict schema, schema bounds, tools, forced tools, parallel tools" in detail
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_endpoint_that_often_fails_is_one_line(
+    settings_file: Path, start_chat_server: Callable[..., Any], with_faults: Any, seed: int
+) -> None:
+    faulty = with_faults(lambda request, number: "Paris", 0.3, seed)
+    server = start_chat_server(faulty, kind="scripted")
+    settings_file.write_text(profile("m", server.base_url), encoding="utf-8")
+    finding = named("model m")
+    assert finding.state in ("ok", "missing")
+    assert (finding.state == "ok") == finding.detail.startswith("scripted answered in ")
+    assert len(finding.detail.splitlines()) == 1
+
+
+def test_what_a_model_costs_stands_below_it(
+    settings_file: Path, start_chat_server: Callable[..., Any]
+) -> None:
+    server = start_chat_server(lambda request, number: "OK")
+    prices = {"dollars_per_million_tokens_in": 0.25, "dollars_per_million_tokens_out": 2.0}
+    settings_file.write_text(
+        profile("local", server.base_url) + profile("priced", server.base_url, **prices),
+        encoding="utf-8",
+    )
+    findings = [f for f in check_up() if f.name.startswith(("model ", "price "))]
+    names = ["model local", "price local", "model priced", "price priced"]
+    assert [finding.name for finding in findings] == names
+    local, priced = findings[1], findings[3]
+    assert local.state == "absent"
+    assert local.detail.startswith("cost unknown: no price for scripted; ")
+    assert priced.state == "ok"
+    said = "dollars per million tokens: 0.25 in, 0.25 cached, 2 out (your settings)"
+    assert priced.detail == said
+    shown = io.StringIO()
+    print_checkup(findings, Console(file=shown, width=80))
+    assert max(map(len, shown.getvalue().splitlines())) <= 80
 
 
 def test_findings_fit_80_columns_and_cannot_steer_the_terminal() -> None:

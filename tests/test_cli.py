@@ -297,7 +297,7 @@ def test_ctrl_c_is_one_line(
         done.wait(30)
         return reply("OK")
 
-    server = start_chat_server(wait)
+    server = start_chat_server(wait, kind="scripted")
     settings_file.write_text(
         f'[models.slow]\nbase_url = "{server.base_url}"\nmodel = "scripted"\n', encoding="utf-8"
     )

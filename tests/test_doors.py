@@ -20,7 +20,7 @@ def test_three_doors_list_the_same_tools_with_the_same_schemas() -> None:
     }
     assistants = {tool.name: declared(tool) for tool in all_tools()}
     assert list(command_line) == list(model) == list(assistants)
-    assert len(command_line) == 13
+    assert len(command_line) == 15
     for name, shown in assistants.items():
         assert shown.input_schema == model[name]["parameters"] == command_line[name]["arguments"]
         assert shown.output_schema == command_line[name]["result"]

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import runs
 
-from archwright.agents.graph import Clock
 from archwright.agents.model.limits import Spent
+from archwright.agents.team import Clock
 from archwright.brief import parse_brief
 from archwright.conclusion import choose, choose_promoted, frozen_front
 from archwright.evaluators.hardware.simulators import SimulatorEvaluator, ZigZag

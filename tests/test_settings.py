@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from archwright.brief import parse_brief
 from archwright.errors import BriefError, SettingsError
 from archwright.settings import (
-    Profile,
     Settings,
     check_outside_brief,
     load_settings,
@@ -152,19 +149,13 @@ def test_an_unknown_profile_names_those_known():
         Settings().profile("other")
 
 
-@given(
-    tokens_in=st.integers(0, 10**9), tokens_out=st.integers(0, 10**9), price=st.floats(0, 10_000)
-)
-def test_a_cost_is_unknown_unless_both_prices_are_known(
-    tokens_in: int, tokens_out: int, price: float
-):
-    profile = Profile(base_url="http://127.0.0.1/v1", model="x")
-    assert profile.dollars(tokens_in, tokens_out) is None
-    half = profile.model_copy(update={"dollars_per_million_tokens_in": price})
-    assert half.dollars(tokens_in, tokens_out) is None
-    whole = half.model_copy(update={"dollars_per_million_tokens_out": price})
-    assert whole.dollars(tokens_in, tokens_out) == pytest.approx(
-        (tokens_in + tokens_out) * price / 1e6
+@pytest.mark.parametrize(("given", "lacking"), [("in", "out"), ("out", "in"), ("cached", "in")])
+def test_a_price_needs_the_others_beside_it(given: str, lacking: str):
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(profile_table(**{f"dollars_per_million_tokens_{given}": 1.0}), "s.toml")
+    assert str(caught.value) == (
+        f"s.toml: models.m: dollars_per_million_tokens_{given} needs "
+        f"dollars_per_million_tokens_{lacking} beside it"
     )
 
 

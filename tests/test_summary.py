@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from archwright.measurement import COSTS, METRICS
-from archwright.result import RunResult
+from archwright.result import ModelUse, RunResult
 from archwright.summary import SHOWN_DESIGNS, print_summary, result_table
 
 FOLDER = Path("runs") / "digits"
@@ -54,7 +54,15 @@ def test_the_table_is_plain_json_with_every_number_traced(result: RunResult) -> 
     assert strict(table) == table
     for key in ("run", "seconds", "evaluations", "rejected", "hypervolume", "front", "best"):
         assert key in table
-    assert table["model"] == {"requests": 14, "failures": 2, "tokens": 18_250, "dollars": None}
+    assert table["model"] == {
+        "requests": 14,
+        "failures": 2,
+        "tokens": 18_250,
+        "dollars": None,
+        "by_role": [asdict(use) for use in result.model_use.by_role],
+        "unpriced": ["qwen3-8b"],
+        "tokens_per_evaluated_design": 182.5,
+    }
     assert len(table["front"]) == len(result.front) > 10
     for design, judged in zip(table["front"], result.front, strict=True):
         assert design["key"] == judged.design.key
@@ -92,6 +100,24 @@ def test_the_summary_fits_80_columns_and_says_the_score(result: RunResult) -> No
     assert "112 of 512 proposals rejected" in text
     assert f"{len(result.front)} designs in all: front.csv" in text
     assert sum(line.split()[:1] == ["best"] for line in lines if "0." in line) == 1
+
+
+def test_what_models_took_is_one_line(result: RunResult) -> None:
+    def line(use: ModelUse, evaluations: int = 100) -> str:
+        text = " ".join(printed(replace(result, model_use=use, evaluations=evaluations)))
+        return " ".join(text[text.index("model") :].split()).split(" front ")[0]
+
+    known = replace(result.model_use, dollars=0.0321, unpriced=())
+    assert line(result.model_use).startswith(
+        "models: 14 requests, 18,250 tokens, 182 per evaluated design; cost unknown: "
+        "no price for qwen3-8b"
+    )
+    assert "182 per evaluated design; 0.0321 dollars" in line(known)
+    assert "no design evaluated; 0.0321 dollars" in line(known, 0)
+    unused = line(ModelUse(0, 0, 0, 0.0))
+    assert unused.startswith("model asked: 0 tokens per evaluated design")
+    table = strict(result_table(replace(result, evaluations=0), FOLDER))
+    assert table["model"]["tokens_per_evaluated_design"] is None
 
 
 def test_where_nothing_meets_the_bounds_the_nearest_design_is_named(result: RunResult) -> None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from archwright.evaluators.hardware import AnalyticalModel
 from archwright.front import Floats
 from archwright.measurement import COSTS
-from archwright.space import Choice, Indices, Point, Space, Value, point_hash
+from archwright.space import Choice, Indices, Point, Space, Value, neighbours, point_hash
 from archwright.workload import Workload
 
 EXHAUSTIVE = 65_536
@@ -167,20 +167,3 @@ class NothingFree(Costing):
 
 def _no_workload(network: Point) -> Workload:
     raise NotImplementedError("a problem in which every metric is learned has no workloads")
-
-
-def neighbours(space: Space, rows: Indices) -> Indices:
-    """All points that differ from one of ``rows`` by one step in one choice.
-
-    Words have no order: there every other value is one step away.
-    """
-    found = []
-    for c, choice in enumerate(space.choices):
-        steps = (-1, 1) if choice.ordered else range(1, len(choice.values))
-        for step in steps:
-            moved = rows.copy()
-            moved[:, c] = moved[:, c] + step
-            if not choice.ordered:
-                moved[:, c] %= len(choice.values)
-            found.append(moved[(moved[:, c] >= 0) & (moved[:, c] < len(choice.values))])
-    return np.unique(np.concatenate(found), axis=0) if found else rows[:0]

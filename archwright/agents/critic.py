@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from archwright.agents.frontier import DOMINATED, Frontier, Pairing, Pairings
 from archwright.agents.hybrid.words import columns_in_words, designs_in_words, front_in_words
 from archwright.agents.lessons import Finding, findings
-from archwright.agents.minds import Minded, Note, Position, Sentence
+from archwright.agents.minds import Figures, Minded, Note, Offer, Position, Sentence
 from archwright.agents.model.port import ModelPort
 from archwright.agents.problem import History, Problem, fits
 from archwright.agents.strategies.common import balanced_hardware
@@ -163,8 +163,10 @@ class ModelCritic(Minded):
         port: ModelPort,
         note: Note,
         trust: Trust | None = None,
+        figures: Figures | None = None,
+        tools: Offer | None = None,
     ) -> None:
-        super().__init__(port, note)
+        super().__init__(port, note, figures, tools)
         self._rules, self._problem, self._trust = rules, problem, trust or PlainTrust()
 
     def review(self, designs: Sequence[Design], situation: Situation) -> list[Review]:

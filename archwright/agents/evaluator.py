@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, Field
 
-from archwright.agents.minds import Minded, Note, Position, in_words
+from archwright.agents.minds import Figures, Minded, Note, Position, in_words
 from archwright.agents.model.port import ModelPort
 from archwright.agents.problem import Problem
 from archwright.design import Design
@@ -69,8 +69,10 @@ class ModelEvaluator(Minded):
         "teach most, in case the time runs out. Answer with the positions of the designs."
     )
 
-    def __init__(self, rules: RuleBasedEvaluator, port: ModelPort, note: Note) -> None:
-        super().__init__(port, note)
+    def __init__(
+        self, rules: RuleBasedEvaluator, port: ModelPort, note: Note, figures: Figures | None = None
+    ) -> None:
+        super().__init__(port, note, figures)
         self._rules = rules
 
     def plan(self, step: int, designs: Sequence[Design]) -> list[int]:
@@ -118,25 +120,33 @@ class Laboratory:
     ) -> Round:
         """Measure the accuracy of ``designs`` in the given order; tell ``measured`` of each.
 
-        What the archive holds already counts as measured and costs nothing. Ends early
-        when ``out_of_time`` says so.
+        Told in that order, too, whichever worker is quicker; kept at once. What the archive
+        holds already counts as measured and costs nothing. Ends early when ``out_of_time``
+        says so.
         """
         known, failed = self.known(designs), self._failed(step, designs)
-        todo = [k for k in order if designs[k].network_key not in known.keys() | failed]
+        todo = [k for k in order if designs[k].network_key not in known.keys() | failed.keys()]
         for k in order:
             key = designs[k].network_key
             if key in known:
                 outcome = self._keep(step, designs[k], Outcome((known[key],)), k, role)
                 measured(designs[k], outcome)
+            elif key in failed:
+                measured(designs[k], Outcome(failure=failed[key]))
         good, bad, left = len(known), len(failed), len(todo)
+        waiting: dict[int, Outcome] = {}  # for a slower one before them
+        untold = list(todo)
         for position, given in self.accuracy.measure_each([designs[k] for k in todo]):
             k = todo[position]
-            outcome = self._keep(step, designs[k], given, k, role)
-            measured(designs[k], outcome)
+            outcome = waiting[k] = self._keep(step, designs[k], given, k, role)
+            while untold and untold[0] in waiting:
+                measured(designs[untold[0]], waiting.pop(untold.pop(0)))
             good, bad = good + (outcome.failure is None), bad + (outcome.failure is not None)
             left -= 1
             if left and out_of_time():
                 break
+        for k in [k for k in untold if k in waiting]:
+            measured(designs[k], waiting[k])
         return Round(good, bad, cut_short=left > 0)
 
     def known(self, designs: Sequence[Design]) -> dict[str, Measurement]:
@@ -151,11 +161,14 @@ class Laboratory:
             context=instrument.context,
         )
 
-    def _failed(self, step: int, designs: Sequence[Design]) -> set[str]:
+    def _failed(self, step: int, designs: Sequence[Design]) -> dict[str, Failure]:
         """Which of the networks have failed in this step already: it was cut off before."""
         networks = {design.network_key for design in designs}
-        failures = self._archive.failures(self._run)
-        return {f.subject for f in failures if f.step == step and f.subject in networks}
+        return {
+            failure.subject: Failure(failure.subject, failure.evaluator, failure.reason)
+            for failure in self._archive.failures(self._run)
+            if failure.step == step and failure.subject in networks
+        }
 
     def _keep(self, step: int, design: Design, outcome: Outcome, k: int, role: Role) -> Outcome:
         """Write one outcome down, and return it; a value that cannot be is a failure."""

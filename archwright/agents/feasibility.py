@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archwright.agents.costing import neighbours
 from archwright.agents.problem import Problem
 from archwright.errors import BriefError
-from archwright.space import Indices, Point
+from archwright.space import Indices, Point, neighbours
 
 NETWORKS = 64
 HARDWARE = 1024

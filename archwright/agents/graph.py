@@ -12,9 +12,8 @@ its work once.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from archwright.agents.approval import (
@@ -29,124 +28,22 @@ from archwright.agents.approval import (
     was_rejected,
     word_for,
 )
-from archwright.agents.critic import Critic, Situation
-from archwright.agents.evaluator import EvaluatorMind, Laboratory
+from archwright.agents.critic import Situation
 from archwright.agents.expectation import expected_gain, keep_expectation
-from archwright.agents.frontier import Frontier, FrontPoint, Pairings
-from archwright.agents.minds import Note
-from archwright.agents.model.limits import Spent
+from archwright.agents.frontier import Frontier
 from archwright.agents.phases import OPENING, phases_of
-from archwright.agents.planner import ChangePhase, Planner, Progress, Stop
-from archwright.agents.problem import Evaluated, History, Problem
-from archwright.agents.proposer import Proposer, Request
-from archwright.agents.recollection import Recollection
+from archwright.agents.planner import ChangePhase, Progress, Stop
+from archwright.agents.problem import History
+from archwright.agents.proposer import Request
 from archwright.agents.state import State
 from archwright.agents.teaching import teach
-from archwright.brief import Brief
-from archwright.design import Design, Origin
-from archwright.events import Event, EventLog
+from archwright.agents.team import Team
+from archwright.design import Design
+from archwright.events import Event
 from archwright.measurement import Outcome
-from archwright.memory.archive import Archive
-from archwright.memory.lessons import read_lessons
 from archwright.memory.records import Proposal, Verdict
-from archwright.space import Value
 
 STOPPED_BY_USER = "stopped by the user"
-
-
-@dataclass
-class Clock:
-    """Seconds that a run has worked, over all its processes."""
-
-    before: float = 0.0
-    since: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds so far."""
-        return self.before + time.monotonic() - self.since
-
-
-@dataclass(frozen=True)
-class Team:
-    """The four minds and what they work with."""
-
-    run: str
-    brief: Brief
-    problem: Problem
-    pairings: Pairings
-    archive: Archive
-    laboratory: Laboratory
-    events: EventLog
-    clock: Clock
-    planner: Planner
-    proposer: Proposer
-    critic: Critic
-    evaluator: EvaluatorMind
-    recollection: Recollection
-    conditions: Mapping[str, Value]
-    note: Note
-    model_spent: Callable[[], Spent]
-    stopping: Callable[[], bool] = lambda: False
-
-    def history(self, before_step: int) -> History:
-        """What a step may know of measurements: those of the steps before it."""
-        archived = self.archive.evaluated_networks(
-            self.run, before_step=before_step, context=self.laboratory.accuracy.context
-        )
-        space = self.problem.network_space
-        evaluated = tuple(
-            Evaluated(
-                e.network_key,
-                e.design,
-                space.encode([e.network])[0],
-                {"accuracy": e.accuracy.value},
-                e.step,
-            )
-            for e in archived
-        )
-        failed = {f.subject for f in self.archive.failures(self.run, before_step=before_step)}
-        tried = {e.key for e in evaluated} | failed | self._rejected(before_step)
-        if self.brief.approval:
-            rejected = rejected_designs(self.archive, self.run, before_step)
-            tried |= {design.network_key for design, _ in rejected}
-        return History(evaluated, frozenset(tried))
-
-    def _rejected(self, before_step: int) -> set[str]:
-        """Networks that earlier steps turned away for good: no hardware can save them.
-
-        One that was proposed twice and deferred the first time is not among them.
-        """
-        rejected, kept = set[str](), set[str]()
-        for proposal in self.archive.proposals(self.run, before_step=before_step):
-            if proposal.review is not None:
-                for_good = proposal.review.verdict is Verdict.REJECT
-                (rejected if for_good else kept).add(proposal.design.network_key)
-        return rejected - kept
-
-    def spent(self, before_step: int | None = None) -> int:
-        """Evaluations that count against the budget: paid accuracy measurements and failures."""
-        measured = self.archive.recorded_evaluations(self.run, before_step=before_step)
-        failures = self.archive.failures(self.run, before_step=before_step)
-        return measured + sum(f.evaluator == self.laboratory.accuracy.name for f in failures)
-
-    def frontier(self, history: History) -> Frontier:
-        """The front of what was evaluated."""
-        frontier = Frontier(self.problem, self.pairings)
-        frontier.add(history.evaluated)
-        return frontier
-
-    def lessons(self, before_step: int) -> tuple[str, ...]:
-        """What earlier steps and other runs taught, this run's first."""
-        own = read_lessons(self.archive, self.run, before_step=before_step)
-        return (*(lesson.text for lesson in own), *self.recollection.lessons)
-
-    def design_of(self, point: FrontPoint) -> Design:
-        """A front's point as a design: an evaluated network on hardware that suits it."""
-        network = self.problem.network_space.decode(point.evaluated.row[None])[0]
-        hardware = self.problem.hardware_space.decode(point.hardware[None])[0]
-        reason = "its network was evaluated; this hardware suits it (costs are free and exact)"
-        return Design(network, hardware, Origin("pairing", reason, (point.evaluated.design,)))
 
 
 class Nodes:
@@ -278,7 +175,7 @@ class Nodes:
             step,
             designs,
             team.evaluator.plan(step, designs) if designs else [],
-            lambda design, outcome: self._measured(step, design, outcome),
+            self._teller(step),
             lambda: team.stopping() or team.clock.seconds >= team.brief.search_seconds,
         )
         objected = was_rejected(team.archive, team.run, step)
@@ -372,17 +269,25 @@ class Nodes:
             for design, workload in zip(designs, problem.costing.workloads(rows), strict=True)
         }
 
-    def _measured(self, step: int, design: Design, outcome: Outcome) -> None:
+    def _teller(self, step: int) -> Callable[[Design, Outcome], None]:
+        """Tells of each outcome; its counts do not depend on which worker was quicker."""
         team = self._team
-        spent = team.spent()
-        data: dict[str, Any] = {"evaluated": spent, "seconds_left": self._seconds_left(spent)}
-        if outcome.failure is not None:
-            data |= {"failed": len(team.archive.failures(team.run)), "why": outcome.failure.reason}
-        else:
-            data["accuracy"] = outcome.measurements[0].value
-        team.events.record(
-            Event("evaluated", step, design.key, {**data, "origin": design.origin.proposer})
-        )
+        spent = team.spent(before_step=step)
+        failed = {(f.step, f.subject, f.evaluator) for f in team.archive.failures(team.run)}
+
+        def tell(design: Design, outcome: Outcome) -> None:
+            nonlocal spent
+            spent += 1
+            data: dict[str, Any] = {"evaluated": spent, "seconds_left": self._seconds_left(spent)}
+            if (failure := outcome.failure) is not None:
+                failed.add((step, design.network_key, failure.evaluator))
+                data |= {"failed": len(failed), "why": failure.reason}
+            else:
+                data["accuracy"] = outcome.measurements[0].value
+            origin = design.origin.proposer
+            team.events.record(Event("evaluated", step, design.key, {**data, "origin": origin}))
+
+        return tell
 
     def _seconds_left(self, spent: int) -> float:
         """Until the first budget is spent, at the pace of this process."""

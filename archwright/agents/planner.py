@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
-from archwright.agents.minds import Minded, Note, Sentence
+from archwright.agents.minds import Figures, Minded, Note, Offer, Sentence
 from archwright.agents.model.port import ModelPort
 from archwright.agents.phases import (
     EXPLORE,
@@ -233,8 +233,15 @@ class ModelPlanner(Minded):
         "large rounds run faster. Say why in one sentence."
     )
 
-    def __init__(self, port: ModelPort, note: Note, trust: Trust | None = None) -> None:
-        super().__init__(port, note)
+    def __init__(
+        self,
+        port: ModelPort,
+        note: Note,
+        trust: Trust | None = None,
+        figures: Figures | None = None,
+        tools: Offer | None = None,
+    ) -> None:
+        super().__init__(port, note, figures, tools)
         self._trust = trust or PlainTrust()
 
     def next(self, brief: Brief, progress: Progress) -> Plan:

@@ -126,10 +126,10 @@ class RuleBasedProposer:
             np.random.default_rng((*seed, FOCUS_SEED)),
         )
         for remark in strategy.remarks:
-            about = remark.split(":", 1)[0]
+            about, _, why = remark.partition(": ")
             if self._note is not None and about not in self._noted:
                 self._noted.add(about)
-                self._note(request.step, "proposer", "rules", about, remark)
+                self._note(request.step, "proposer", "rules", about, why)
         if not proposals:
             return from_memory
         networks = problem.networks(np.stack([p.network for p in proposals]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Column, Connection, Select, Table, func, select
+from sqlalchemy import Column, Connection, Select, Table, func, select, union
 
 from archwright.design import Design
 from archwright.measurement import Fidelity, Measurement
@@ -161,6 +161,19 @@ class ArchiveReader:
         query = query.order_by(tables.instruments.c.id, tables.measurements.c.metric)
         with self.database.read() as connection:
             return [rows.load_measurement(row) for row in connection.execute(query).mappings()]
+
+    def values(self, run: str, *, before_step: int | None = None) -> list[tuple[str, float]]:
+        """Every (metric, value) that the run looked at, paid for or found: each pair once."""
+        measured, uses, table = tables.measurements, tables.uses, tables.considered
+        found = select(measured.c.metric, measured.c.value)
+        used = found.join(
+            uses,
+            (uses.c.subject == measured.c.subject) & (uses.c.instrument == measured.c.instrument),
+        )
+        exact = found.join(table, table.c.design == measured.c.subject)
+        queries = (_of_run(used, uses, run, before_step), _of_run(exact, table, run, before_step))
+        with self.database.read() as connection:
+            return [(row.metric, row.value) for row in connection.execute(union(*queries))]
 
     def design(self, run: str, key: str) -> Design | None:
         """A design that the run proposed or judged."""

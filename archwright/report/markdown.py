@@ -88,8 +88,14 @@ def _chosen(result: RunResult) -> list[str]:
     return [
         "## Chosen design",
         escaped(result.why_best),
+        *_explained(result),
         "\n".join(f"- **{name}**: {escaped(value)}" for name, value in facts),
     ]
+
+
+def _explained(result: RunResult) -> list[str]:
+    words, whose = story.explained(result)
+    return [f"> {escaped(words)}\n>\n> {escaped(whose)}"] if words else []
 
 
 def _tile(tile: views.Tile) -> str:
@@ -201,7 +207,8 @@ def _process(result: RunResult) -> list[str]:
     recalled = ", ".join(escaped(key) for key in result.recalled[:MOST_LIST_ITEMS])
     return [
         "## How the search went",
-        f"Stopped: {escaped(result.stopped)}. {story.models(result)}",
+        f"Stopped: {escaped(result.stopped)}. {escaped(story.models(result))}",
+        *_models(result),
         "### What the critic turned away",
         _table(["times", "reason", "for example"], turned_away, numbers=(0,))
         if turned_away
@@ -223,6 +230,15 @@ def _process(result: RunResult) -> list[str]:
         recalled or "None: the memory held no similar design.",
         *_left(len(result.recalled)),
     ]
+
+
+def _models(result: RunResult) -> list[str]:
+    """What each role asked of its model, where one was asked."""
+    rows = [[escaped(cell) for cell in row] for row in story.model_table(result)]
+    if not rows:
+        return []
+    table = _table(story.MODEL_TABLE_HEADING, rows, numbers=range(2, 9))
+    return ["### Language models", story.MODEL_TABLE_MEANING, table]
 
 
 def _left(items: int) -> list[str]:

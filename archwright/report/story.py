@@ -17,7 +17,7 @@ from archwright.report.layers import LayerRow
 from archwright.report.text import (
     clean,
     component_words,
-    count,
+    dollars,
     duration,
     in_words,
     interval,
@@ -106,17 +106,87 @@ def spent(result: RunResult) -> str:
 
 
 def models(result: RunResult) -> str:
-    """What the language models were asked and what they cost."""
+    """What the language models were asked, and what it took for each evaluated design."""
     use = result.model_use
-    if use.requests == 0:
-        return "No language model was used."
-    dollars = (
-        "an unknown number of dollars" if use.dollars is None else f"{number(use.dollars)} dollars"
-    )
+    if not use.requests:
+        return "No language model was asked: 0 tokens for each evaluated design."
+    failed = "all answered" if not use.failures else f"{use.failures:,} asks failed"
     return (
-        f"Language models answered {_many(use.requests, 'request')} ({use.failures:,} failed) "
-        f"for {count(use.tokens)} tokens and {dollars}."
+        f"Language models took {_many(use.requests, 'request')} ({failed}) and "
+        f"{use.tokens:,} tokens, {_tokens_per_design(result)}; {model_cost(result)}."
+        f"{_left_out(result.flagged)}"
     )
+
+
+def _left_out(claims: int) -> str:
+    """What became of the figures that models made up."""
+    if claims == 0:
+        return ""
+    return (
+        f" {_many(claims, 'figure')} in their words came from no measurement: "
+        "what stated them was left out, and is in events.jsonl."
+    )
+
+
+def model_line(result: RunResult) -> str:
+    """The models' use on one line of a terminal."""
+    use = result.model_use
+    if not use.requests:
+        return "no model asked: 0 tokens per evaluated design"
+    return (
+        f"models: {_many(use.requests, 'request')}, {use.tokens:,} tokens, "
+        f"{_tokens_per_design(result)}; {model_cost(result)}"
+    )
+
+
+def _tokens_per_design(result: RunResult) -> str:
+    each = result.tokens_per_design
+    return "no design evaluated" if each is None else f"{each:,.0f} per evaluated design"
+
+
+def model_cost(result: RunResult) -> str:
+    """What the models cost, in dollars, or why that is not known."""
+    use = result.model_use
+    if use.dollars is not None:
+        return dollars(use.dollars)
+    if not use.unpriced:
+        return "cost unknown"
+    return f"cost unknown: no price for {listed(clean(model, 80) for model in use.unpriced)}"
+
+
+MODEL_TABLE_MEANING = (
+    "By role: an ask is one question with all its requests. Tokens are as the endpoint counted "
+    "them, else estimated; a failed ask was answered by the rules."
+)
+MODEL_TABLE_HEADING = (
+    "role",
+    "model",
+    "asks",
+    "failed",
+    "requests",
+    "tokens in",
+    "tokens out",
+    "time",
+    "cost",
+)
+
+
+def model_table(result: RunResult) -> list[tuple[str, ...]]:
+    """A row for each role and model that was asked; its columns are the heading's."""
+    return [
+        (
+            clean(use.role, 40),
+            clean(use.model, 80),
+            f"{use.asks:,}",
+            f"{use.failures:,}",
+            f"{use.requests:,}",
+            f"{use.tokens_in:,}",
+            f"{use.tokens_out:,}",
+            duration(use.seconds),
+            "unknown" if use.dollars is None else dollars(use.dollars),
+        )
+        for use in result.model_use.by_role
+    ]
 
 
 def validation_meaning(result: RunResult) -> str:
@@ -230,6 +300,15 @@ def energy_parts(layers: Sequence[LayerRow]) -> dict[str, float]:
 def design_words(design: Design) -> str:
     """Network and hardware of a design, in words."""
     return f"{in_words(design.network)} on {in_words(design.hardware)}"
+
+
+def explained(result: RunResult) -> tuple[str, str]:
+    """What a language model made of the result, and whose words they are; "" where it said none."""
+    said = result.explanation
+    if said is None or not said.sentences:
+        return "", ""
+    words = " ".join(clean(sentence) for sentence in said.sentences)
+    return words, f"The words of {clean(said.mind, 80)}, a language model: no measurement."
 
 
 def proposed_by(judged: JudgedDesign) -> str:

@@ -73,6 +73,11 @@ def percent(value: float) -> str:
     return f"{number(100 * value)}%"
 
 
+def dollars(value: float) -> str:
+    """A cost for people: 0 dollars, 0.0123 dollars, 12.35 dollars."""
+    return f"{number(value) if value < 1 else f'{value:,.2f}'} dollars"
+
+
 def unit(name: str) -> str:
     """A unit as it is printed; empty for a plain number."""
     return _UNITS.get(name, name)

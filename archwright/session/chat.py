@@ -60,15 +60,23 @@ class Chat:
 
     def confirmed(self, question: str) -> bool:
         """Whether the user says yes. The end of the input is a no."""
+        while (said := self.word(f"{question} [y/n]")) not in ("y", "n"):
+            pass
+        return said == "y"
+
+    def word(self, question: str) -> str:
+        """What the user says: "y", "n", or other words. The end of the input is a no."""
         self.console.file.flush()
         while True:
             try:
-                said = input(f"{question} [y/n] ").strip().lower()
+                said = input(f"{question} ").encode("utf-8", "replace").decode().strip()
             except EOFError:
                 self.line("")
-                return False
-            if said in ("y", "yes", "n", "no"):
-                return said.startswith("y")
+                return "n"
+            if said.lower() in ("y", "yes", "n", "no"):
+                return said[0].lower()
+            if said:
+                return said
 
     @property
     def run(self) -> str:

@@ -124,7 +124,7 @@ def model(chat: Chat, rest: str) -> None:
         chat.desk.settings.profile(rest)
     if rest:
         chat.session.add("model", profile=rest)
-    from archwright.session.talk import profile_name
+    from archwright.session.profile import profile_name
 
     chat.line(f"model: {profile_name(chat) or 'none; /model NAME chooses one of your settings'}")
 

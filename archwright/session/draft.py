@@ -10,7 +10,7 @@ from typing import Any
 
 from archwright.border import Table
 from archwright.brief import load_brief, parse_brief
-from archwright.errors import BriefError
+from archwright.errors import BriefError, shown
 
 _PLACEHOLDERS: dict[str, Any] = {
     "name": "draft",
@@ -56,6 +56,18 @@ def without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
     return _removed(table, path)
 
 
+def overridden(agreed: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]:
+    """What the user set and ``table`` has otherwise: "budget.evaluations = 900".
+
+    What a model may spend counts as set, whether or not the user did: nobody else raises it.
+    """
+    before, after = _flat(agreed), _flat(table)
+    own = [key for key in before if before[key] != after.get(key)]
+    spending = [key for key in ("budget.tokens", "budget.dollars") if key in after]
+    changed = dict.fromkeys([*own, *(k for k in spending if before.get(k) != after[k])])
+    return [f"{key} = {shown(after[key])}" if key in after else f"no {key}" for key in changed]
+
+
 def loaded(path: Path) -> dict[str, Any]:
     """The brief in a TOML file as a table of what it sets. Raises :class:`BriefError`."""
     brief = load_brief(path)
@@ -89,7 +101,7 @@ def _without_empty(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def known_keys() -> list[str]:
     """Dotted keys for completion."""
-    from archwright.brief import Brief, Budget, Promotion, Search, Supernet, Task
+    from archwright.brief import Brief, Budget, Promotion, RoundBudget, Search, Supernet, Task
     from archwright.measurement import METRICS
 
     sections: dict[str, type[Table]] = {
@@ -98,9 +110,11 @@ def known_keys() -> list[str]:
         "search": Search,
         "promotion": Promotion,
         "budget": Budget,
+        "budget.round": RoundBudget,
     }
     keys = [key for key in Brief.model_fields if key not in sections]
-    keys += [f"{name}.{key}" for name, table in sections.items() for key in table.model_fields]
+    inner = [f"{name}.{key}" for name, table in sections.items() for key in table.model_fields]
+    keys += [key for key in inner if key not in sections]
     keys += [f"objectives.{metric}" for metric in METRICS]
     keys += [f"constraints.{metric}.{side}" for metric in METRICS for side in ("at_most",)]
     return sorted([*keys, "constraints.accuracy.at_least", "network.choices", "hardware.choices"])
@@ -132,6 +146,16 @@ def _removed(table: Mapping[str, Any], path: list[str]) -> dict[str, Any]:
     if not kept[path[0]]:
         del kept[path[0]]
     return kept
+
+
+def _flat(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The values of a table and those within it, by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= (
+            _flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+        )
+    return flat
 
 
 def _copy(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import time
 from archwright.errors import UserError, shown
 from archwright.session import tables
 from archwright.session.chat import Chat
+from archwright.session.clarifying import START, wanted
 from archwright.session.draft import as_toml, missing
 from archwright.tools.check_brief import CheckedBrief, check_brief
 from archwright.tools.desk import Desk, RunState
@@ -21,26 +22,32 @@ def search(chat: Chat, rest: str) -> None:
     """Show the brief as it was understood; on a yes start it and watch."""
     hours = _hours(rest)
     brief = chat.session.state.brief
-    if not understood(chat, brief, hours, chat.desk):
+    checked = understood(chat, brief, hours, chat.desk)
+    if checked is None:
         return
-    if chat.confirmed("start this search?"):
+    said = wanted(chat, checked, "/search")
+    if said.words:
+        chat.line("kept; your model reads it when you next talk to it")
+    if said.start or (said.words and chat.confirmed(START)):
         run = chat.begin(brief, hours, chat.desk)
         chat.line(f"run {run} has started\nit goes on when you leave; Ctrl-C ends watching only")
         watch(chat, run)
 
 
-def understood(chat: Chat, brief: dict[str, object], hours: float | None, desk: Desk) -> bool:
-    """Show how a brief was understood, before anything is spent; whether it can be worked on."""
+def understood(
+    chat: Chat, brief: dict[str, object], hours: float | None, desk: Desk
+) -> CheckedBrief | None:
+    """Show how a brief was understood, before anything is spent; None: it cannot be worked on."""
     lacking = missing(brief)
     if lacking:
         chat.line(f"the brief still needs {', '.join(lacking)}: /brief set KEY VALUE")
-        return False
+        return None
     checked = check_brief.call({"brief": brief}, desk)
     if not checked.ok:
         chat.line(f"the brief is wrong: {checked.problem}")
-        return False
+        return None
     show_understood(chat, checked, hours)
-    return True
+    return checked
 
 
 def show_understood(chat: Chat, checked: CheckedBrief, hours: float | None) -> None:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from archwright.agents.model.limits import Spent
 from archwright.errors import UserError, shown
 from archwright.home import home
 
@@ -37,27 +38,37 @@ class Decision:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _spent(line: Mapping[str, Any]) -> Spent:
+    """What requests to the model took; dollars are null where the price is not known."""
+    dollars, seconds = line["dollars"], float(line.get("seconds", 0.0))
+    requests = int(line.get("requests", 1))
+    unpriced = requests if dollars is None else 0
+    return Spent(requests, int(line["tokens"]), float(dollars or 0.0), unpriced, seconds)
+
+
 @dataclass
 class State:
     """What the lines of a session amount to.
 
-    ``brief`` is a plain table that may be incomplete; ``decisions`` are all that were
+    ``brief`` is a plain table that may be incomplete, ``agreed`` what it was when the user
+    last set it or said yes to it; ``decisions`` are all that were
     taken and ``open_decisions`` those not handed to their run yet, by design key;
     ``notes`` are steering notes not handed over yet. ``starting`` is the line of a search
-    that was about to start and whose run is not recorded.
+    that was about to start and whose run is not recorded. ``planned`` tells the briefs about
+    which the planner's model was asked.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     brief: dict[str, Any] = field(default_factory=dict)
+    agreed: dict[str, Any] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     open_decisions: dict[str, Decision] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     model: str = ""
     starting: dict[str, Any] | None = None
-    requests: int = 0
-    tokens: int = 0
-    dollars: float = 0.0
+    spent: Spent = field(default_factory=Spent)
+    planned: set[str] = field(default_factory=set)
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Add one line. Lines of kinds that are not known here change nothing."""
@@ -65,11 +76,11 @@ class State:
             case "message":
                 self.messages.append(dict(line["message"]))
             case "spent":
-                self.requests += 1
-                self.tokens += int(line["tokens"])
-                self.dollars += float(line["dollars"])
+                self.spent += _spent(line)
             case "brief":
                 self.brief = dict(line["brief"])
+                if line.get("by") != "model":
+                    self.agreed = self.brief
             case "starting":
                 self.starting = dict(line)
             case "not started":
@@ -87,6 +98,8 @@ class State:
                 self.open_decisions, self.notes = {}, []
             case "note":
                 self.notes.append(line["text"])
+            case "planned":
+                self.planned.add(str(line["brief"]))
             case "model":
                 self.model = line["profile"]
 

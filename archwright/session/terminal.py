@@ -61,7 +61,7 @@ def print_sessions(as_json: bool) -> None:
 
 
 def _welcome(chat: Chat) -> None:
-    from archwright.session.talk import profile_name
+    from archwright.session.profile import profile_name
 
     state, model = chat.session.state, profile_name(chat)
     chat.line(f"session {chat.session.id}; {f'model {model}' if model else 'no model'}; /help")

@@ -20,6 +20,7 @@ from archwright.agents.strategies.common import network_keys
 from archwright.errors import ArchwrightError
 from archwright.front import Floats
 from archwright.space import Indices
+from archwright.tabular.advised import Account
 from archwright.tabular.entrants import Entrant
 from archwright.tabular.joint import JointProblem, joint
 from archwright.tabular.problem import TabularProblem
@@ -50,7 +51,7 @@ class Search:
     carried on where the strategy found nothing more to propose. ``looked_up`` counts the
     look-ups, ``seconds`` what the strategy took to be made, told and asked. ``reported`` is
     the hypervolume of its last front on the column it did not see, where there is one;
-    ``known`` is what the look-ups revealed.
+    ``known`` is what the look-ups revealed, ``account`` a model's part, where one was asked.
     """
 
     hypervolumes: Floats
@@ -58,13 +59,15 @@ class Search:
     seconds: float
     reported: float | None = None
     known: tuple[Evaluated, ...] = ()
+    account: Account | None = None
 
 
 @dataclass(frozen=True)
 class Standing:
     """One strategy over all seeds: shares of the true hypervolume, each of shape (evaluations,).
 
-    ``reported_*`` are shares of the true hypervolume of the reported column, at the end.
+    ``reported_*`` are shares of the true hypervolume of the reported column, at the end;
+    ``accounts`` is a model's part in each search, where one was asked.
     """
 
     median: Floats
@@ -72,6 +75,7 @@ class Standing:
     seconds_per_design: float
     reported_median: float | None = None
     reported_worst: float | None = None
+    accounts: tuple[Account, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ def search(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     tabular, pairings = arena.view(entrant)
-    ask = entrant.begin(tabular.problem, pairings, seed)
+    asking = entrant.begin(tabular.problem, pairings, seed)
     outcomes: list[Evaluated | None] = []
     tried: frozenset[str] = frozenset()
     seconds, step = 0.0, 0
@@ -156,9 +160,12 @@ def search(
             wanted = min(terms.batch, terms.evaluations - len(outcomes))
             known = tuple(outcome for outcome in outcomes if outcome is not None)
             began = time.perf_counter()
-            proposed = ask(step, wanted, History(known, tried))[: terms.evaluations - len(outcomes)]
+            proposed = asking.ask(step, wanted, History(known, tried))[
+                : terms.evaluations - len(outcomes)
+            ]
             seconds += time.perf_counter() - began
             rows = np.array([p.network for p in proposed], dtype=np.int64)
+            rows = rows[: terms.evaluations - len(outcomes)]  # an opening may be larger
             fresh, keys = _fresh(tabular, rows, tried)
             if not keys:
                 break  # nothing is left to propose
@@ -175,7 +182,7 @@ def search(
     revealed = np.full(terms.evaluations, len(known))
     revealed[: len(outcomes)] = np.cumsum([outcome is not None for outcome in outcomes])
     shares = np.array([0.0, *curve])[revealed]
-    return Search(shares, len(outcomes), seconds, reported, known)
+    return Search(shares, len(outcomes), seconds, reported, known, asking.account)
 
 
 def _fresh(
@@ -298,6 +305,7 @@ def _standing(searches: Sequence[Search], truth: float, unseen: float | None) ->
         median=np.median(ratios, axis=0),
         worst=ratios.min(axis=0),
         seconds_per_design=sum(s.seconds for s in searches) / max(looked_up, 1),
+        accounts=tuple(s.account for s in searches if s.account is not None),
     )
     reported = [s.reported / unseen for s in searches if s.reported is not None and unseen]
     if not reported:

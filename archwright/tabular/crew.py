@@ -16,8 +16,9 @@ from typing import Any
 from archwright.agents.critic import Critic, ModelCritic, RuleBasedCritic
 from archwright.agents.evaluator import EvaluatorMind, Laboratory, RuleBasedEvaluator
 from archwright.agents.frontier import Pairings, hypervolume_curve
-from archwright.agents.graph import Clock, Team, build_graph
-from archwright.agents.hybrid.notebook import ArchiveNotebook
+from archwright.agents.graph import build_graph
+from archwright.agents.hybrid.committee import Committee
+from archwright.agents.hybrid.notebook import Advice, ArchiveNotebook
 from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.model.limits import Spent
 from archwright.agents.model.port import ModelPort
@@ -26,6 +27,7 @@ from archwright.agents.problem import Problem
 from archwright.agents.proposer import Proposer, RuleBasedProposer
 from archwright.agents.recollection import Recollection
 from archwright.agents.state import first_state
+from archwright.agents.team import Clock, Team
 from archwright.agents.trust import ArchiveTrust
 from archwright.brief import Brief, parse_brief
 from archwright.design import Design
@@ -40,22 +42,25 @@ NOT_IN_THE_TABLE = "the table does not hold this network"
 
 @dataclass(frozen=True)
 class Crew:
-    """Which role has which model; None: the rules."""
+    """Which role has which model; None: the rules. ``committee``: how often a proposer is asked."""
 
     planner: ModelPort | None = None
     proposer: ModelPort | None = None
     critic: ModelPort | None = None
+    committee: int = 1
 
 
 @dataclass(frozen=True)
 class TeamSearch:
-    """What a team came to: the hypervolume after each evaluation, and its event log.
+    """What a team came to: the hypervolume after each evaluation, its event log, and what came
+    of each ask of its proposer's model.
 
     ``hypervolumes`` may be shorter than the budget where nothing was left to propose.
     """
 
     hypervolumes: tuple[float, ...]
     events: tuple[dict[str, Any], ...]
+    advice: tuple[Advice, ...]
 
 
 def search_with_team(
@@ -73,7 +78,8 @@ def search_with_team(
         state = app.invoke(first_state(), {"recursion_limit": 100_000})
         history = team.history(state["step"])
         curve = hypervolume_curve(tabular.problem, pairings, history.evaluated)
-        return TeamSearch(tuple(curve), tuple(read_events(folder / "events.jsonl")))
+        events, advice = read_events(folder / "events.jsonl"), ArchiveNotebook(archive, RUN)
+        return TeamSearch(tuple(curve), tuple(events), advice.every(state["step"]))
 
 
 def _brief(tabular: TabularProblem, evaluations: int, seed: int) -> Brief:
@@ -108,7 +114,10 @@ def _team(
     proposer: Proposer = rules
     if crew.proposer is not None:
         notebook = ArchiveNotebook(archive, RUN)
-        proposer = ModelProposer(rules, problem, pairings, crew.proposer, note, notebook)
+        committee = Committee(crew.committee)
+        proposer = ModelProposer(
+            rules, problem, pairings, crew.proposer, note, notebook, committee=committee
+        )
     critic: Critic = RuleBasedCritic(problem, pairings)
     if crew.critic is not None:
         judge = RuleBasedCritic(problem, pairings)

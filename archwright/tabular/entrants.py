@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from archwright.agents.frontier import Pairings
-from archwright.agents.model.port import ModelPort
 from archwright.agents.problem import History, Problem, Suggestion
 from archwright.agents.strategies import STRATEGIES, Strategy, make_strategy
 from archwright.errors import UserError, shown
+from archwright.tabular.advised import Account, AdvisedSearch, Adviser
 
 COSTING = "+costing"
 ALWAYS_COSTED = ("surrogate", "spread", "hybrid")
 """Strategies that are made of free costing: for them NAME and NAME+costing are the same."""
 WITH_POPULATION = ("nsga2",)
+ADVISED = "hybrid"
 LARGEST_POPULATION = 10_000
-Ask = Callable[[int, int, History], list[Suggestion]]
-"""The proposals of a step: how many are wanted, after what was revealed before."""
+
+
+class Asking(Protocol):
+    """One search's source of proposals."""
+
+    @property
+    def account(self) -> Account | None:
+        """What a model took and proposed; None where there is none."""
+        ...
+
+    def ask(self, step: int, designs: int, history: History) -> list[Suggestion]:
+        """The proposals of a step, after what the steps before it revealed."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,43 +38,56 @@ class Entrant:
 
     ``costed``: an evaluated network is paired with all hardware. Else the strategy sees a
     black box, in which an evaluation reveals one design. ``population`` is None for the
-    strategy's own. ``model``, where the hybrid has one, gives a port for each search.
+    strategy's own. ``adviser`` is the model behind a hybrid, where it has one.
     """
 
     label: str
     strategy: str
     costed: bool
     population: int | None = None
-    model: Callable[[], ModelPort] | None = None
+    adviser: Adviser | None = None
 
     def prepare(self, pairings: Pairings) -> None:
         """Compute what the strategy knows of all networks: once, and in no strategy's time."""
         if self.strategy in ALWAYS_COSTED:
             pairings.catalogue.prepare()
 
-    def begin(self, problem: Problem, pairings: Pairings, seed: int) -> Ask:
+    def begin(self, problem: Problem, pairings: Pairings, seed: int) -> Asking:
         """A search with one seed: what proposes each of its batches."""
-        if self.model is not None:
-            from archwright.tabular.advised import AdvisedSearch
+        if self.adviser is not None:
+            return AdvisedSearch(problem, pairings, seed, self.adviser)
+        return AnewEachStep(self, problem, pairings, seed)
 
-            return AdvisedSearch(problem, pairings, seed, self.model()).ask
-
-        def ask(step: int, designs: int, history: History) -> list[Suggestion]:
-            strategy = self._make(problem, pairings, (seed, step, 0))
-            strategy.tell(history)
-            return strategy.ask(designs)[:designs]
-
-        return ask
-
-    def _make(self, problem: Problem, pairings: Pairings, seed: tuple[int, ...]) -> Strategy:
+    def make(self, problem: Problem, pairings: Pairings, seed: tuple[int, ...]) -> Strategy:
         """The strategy, as for one step of a run."""
         if self.population is None:
             return make_strategy(self.strategy, problem, pairings, seed)
         return make_strategy(self.strategy, problem, pairings, seed, population=self.population)
 
 
-def parse_entrants(text: str, hardware: bool) -> tuple[Entrant, ...]:
+@dataclass(frozen=True)
+class AnewEachStep:
+    """A strategy that is made for each step, told everything and asked, as in a run."""
+
+    entrant: Entrant
+    problem: Problem
+    pairings: Pairings
+    seed: int
+    account: Account | None = None
+
+    def ask(self, step: int, designs: int, history: History) -> list[Suggestion]:
+        """The proposals of a step."""
+        strategy = self.entrant.make(self.problem, self.pairings, (self.seed, step, 0))
+        strategy.tell(history)
+        return strategy.ask(designs)[:designs]
+
+
+def parse_entrants(
+    text: str, hardware: bool, adviser: Adviser | None = None
+) -> tuple[Entrant, ...]:
     """The strategies named in ``text``, with commas between; each label once.
+
+    ``adviser`` is the model behind every hybrid among them.
 
     ``hardware``: whether the problem has any. Where it has none there is nothing to cost,
     and NAME+costing is refused. Raises :class:`UserError`, one line.
@@ -71,7 +96,8 @@ def parse_entrants(text: str, hardware: bool) -> tuple[Entrant, ...]:
     labels = list(dict.fromkeys(label for label in labels if label))
     if not labels:
         raise UserError(f"--strategies = {shown(text)}: at least one is needed; {_allowed()}")
-    return tuple(_parse(label, hardware) for label in labels)
+    entrants = [_parse(label, hardware) for label in labels]
+    return tuple(replace(e, adviser=adviser) if e.strategy == ADVISED else e for e in entrants)
 
 
 def _parse(label: str, hardware: bool) -> Entrant:

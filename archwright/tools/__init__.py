@@ -18,9 +18,10 @@ def all_tools() -> tuple[Tool[Any, Any], ...]:
     """Every tool, by the order in which a newcomer would use them."""
     from archwright.tools.check_brief import check_brief
     from archwright.tools.describe_space import describe_space
+    from archwright.tools.explain_bottleneck import explain_bottleneck
     from archwright.tools.export_design import export_design
     from archwright.tools.fronts import compare_designs, explain_design, front
-    from archwright.tools.networks import evaluate_network, suggest_designs
+    from archwright.tools.networks import estimate_accuracy, evaluate_network, suggest_designs
     from archwright.tools.recall_designs import recall_designs
     from archwright.tools.searches import search_status, start_search, stop_search
     from archwright.tools.simulate_hardware import simulate_hardware
@@ -29,7 +30,9 @@ def all_tools() -> tuple[Tool[Any, Any], ...]:
         describe_space,
         check_brief,
         simulate_hardware,
+        explain_bottleneck,
         evaluate_network,
+        estimate_accuracy,
         suggest_designs,
         start_search,
         search_status,

@@ -11,8 +11,9 @@ from archwright.border import Table
 from archwright.brief import Brief, has_name, parse_brief
 from archwright.errors import UserError
 from archwright.evaluators.hardware import hardware_space
-from archwright.evaluators.supernet import load_data, network_space
+from archwright.evaluators.supernet import InputShape, load_data, network_space
 from archwright.settings import check_outside_brief
+from archwright.space import Space
 from archwright.tools.desk import Desk
 from archwright.tools.tool import Tool
 
@@ -21,7 +22,9 @@ BriefArgument = Annotated[
     Field(
         description="a brief as an object: name, task {data}, objectives {metric: maximise or "
         "minimise}, constraints {metric: {at_most, at_least}}, network {choices}, hardware "
-        "{choices or fixed}, search {strategy, patience}, budget {evaluations, hours}, seed",
+        "{choices or fixed}, search {strategy, patience, committee}, budget {evaluations, hours; "
+        "for language models tokens, dollars, requests, model_hours and round {requests, tokens, "
+        "dollars, seconds}}, seed",
         max_length=16,
     ),
 ]
@@ -66,6 +69,14 @@ def _from_here(brief: Brief) -> Brief:
     return brief.model_copy(update={"task": brief.task.model_copy(update={"data": data})})
 
 
+def spaces_of(brief: Brief, shape: InputShape) -> tuple[Space, Space]:
+    """The network space and the hardware space of an accepted brief."""
+    networks = network_space(shape, brief.network.space).restrict(brief.network.choices)
+    fixed = brief.hardware.fixed
+    choices = brief.hardware.choices if fixed is None else {c: [v] for c, v in fixed.items()}
+    return networks, hardware_space(brief.hardware.space).restrict(choices)
+
+
 def _check(arguments: CheckBrief, desk: Desk) -> CheckedBrief:
     """Check a brief before anything is spent: what is wrong with it, or how it was understood."""
     try:
@@ -82,10 +93,7 @@ def _check(arguments: CheckBrief, desk: Desk) -> CheckedBrief:
             hardware=0,
         )
     data = load_data(brief.task, brief.seed)
-    networks = network_space(data.shape, brief.network.space).restrict(brief.network.choices)
-    fixed = brief.hardware.fixed
-    choices = brief.hardware.choices if fixed is None else {c: [v] for c, v in fixed.items()}
-    hardware = hardware_space(brief.hardware.space).restrict(choices)
+    networks, hardware = spaces_of(brief, data.shape)
     return CheckedBrief(
         ok=True,
         problem="",

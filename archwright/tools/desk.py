@@ -6,6 +6,7 @@ program injects it (``archwright/desk.py``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +42,22 @@ class RunState(BaseModel):
     folder: str
 
 
+class EstimatedAccuracy(BaseModel):
+    """What a network's accuracy on validation is expected to be: no measurement."""
+
+    accuracy: float
+    low: float = Field(description="of the 95% interval for what a measurement would give")
+    high: float
+    measured: float | None = Field(description="what was measured, where it was")
+
+
+class EstimatedAccuracies(BaseModel):
+    """An estimate for each network, in order. Nothing was evaluated or paid for."""
+
+    estimates: list[EstimatedAccuracy]
+    learned_from: int = Field(description="measured networks of the run that they rest on")
+
+
 class Runs(Protocol):
     """What a run offers to tools. Every method raises a UserError for an unknown run."""
 
@@ -62,6 +79,10 @@ class Runs(Protocol):
 
     def evaluate(self, run: str, network: Point) -> Measurement:
         """Accuracy of a network of the run's space, on validation, with its supernet."""
+        ...
+
+    def estimate(self, run: str, networks: Sequence[Point]) -> EstimatedAccuracies:
+        """Accuracies that the run's measurements let expect, without spending anything."""
         ...
 
     def suggest(self, run: str, designs: int, excluded: tuple[str, ...]) -> list[Design]:

@@ -1,4 +1,4 @@
-"""The tools that work with one run's networks: measure one, suggest the next ones."""
+"""The tools that work with one run's networks: measure one, estimate some, suggest the next."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from archwright.border import Table
 from archwright.space import Value
 from archwright.tools.archived import DesignArgument, RunArgument, ShownMetric, shown
-from archwright.tools.desk import Desk
+from archwright.tools.desk import Desk, EstimatedAccuracies
 from archwright.tools.simulate_hardware import PointArgument
 from archwright.tools.tool import Tool
 
@@ -23,6 +23,15 @@ class EvaluatedAccuracy(BaseModel):
     """Accuracy on the validation split, measured with the run's supernet."""
 
     accuracy_validation: ShownMetric
+
+
+class EstimateAccuracy(Table):
+    """Networks of a run's space, and the run whose measurements the estimates rest on."""
+
+    run: RunArgument
+    networks: list[PointArgument] = Field(
+        min_length=1, max_length=16, description="a value for each choice of the space, each"
+    )
 
 
 class SuggestDesigns(Table):
@@ -57,6 +66,11 @@ def _evaluate(arguments: EvaluateNetwork, desk: Desk) -> EvaluatedAccuracy:
     return EvaluatedAccuracy(accuracy_validation=shown(measured))
 
 
+def _estimate(arguments: EstimateAccuracy, desk: Desk) -> EstimatedAccuracies:
+    """Estimate networks' accuracies from what a run has measured; this costs no evaluation."""
+    return desk.runs.estimate(arguments.run, arguments.networks)
+
+
 def _suggest(arguments: SuggestDesigns, desk: Desk) -> SuggestedDesigns:
     """Suggest designs that a run should evaluate next, from what it has measured so far."""
     found = desk.runs.suggest(arguments.run, arguments.designs, tuple(arguments.without))
@@ -75,4 +89,5 @@ def _suggest(arguments: SuggestDesigns, desk: Desk) -> SuggestedDesigns:
 
 
 evaluate_network = Tool("evaluate_network", EvaluateNetwork, EvaluatedAccuracy, _evaluate)
+estimate_accuracy = Tool("estimate_accuracy", EstimateAccuracy, EstimatedAccuracies, _estimate)
 suggest_designs = Tool("suggest_designs", SuggestDesigns, SuggestedDesigns, _suggest)

@@ -114,8 +114,10 @@ def costed_layers(workload: Workload, hardware: Point) -> list[CostedLayer]:
 
 def _simulate(arguments: SimulateHardware, desk: Desk) -> Simulation:
     """Cost a network on a hardware: latency, energy, area, layers; by formula or simulator."""
-    network = _in(network_space(arguments.shape, arguments.family), "network", arguments.network)
-    hardware = _in(space_of(arguments.hardware), "hardware", arguments.hardware)
+    network = point_in(
+        network_space(arguments.shape, arguments.family), "network", arguments.network
+    )
+    hardware = point_in(space_of(arguments.hardware), "hardware", arguments.hardware)
     workload = workload_of(network, arguments.shape, arguments.family)
     try:
         return simulate(workload, hardware, arguments.fidelity)
@@ -123,7 +125,7 @@ def _simulate(arguments: SimulateHardware, desk: Desk) -> Simulation:
         raise UserError(f"{arguments.fidelity}: {failure}") from None
 
 
-def _in(space: Space, argument: str, point: Point) -> Point:
+def point_in(space: Space, argument: str, point: Point) -> Point:
     """The point with the space's own values. Raises :class:`SpaceError` naming the argument."""
     try:
         return space.decode(space.encode([point]))[0]

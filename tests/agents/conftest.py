@@ -22,13 +22,14 @@ from archwright.agents.costing import EXHAUSTIVE, Costing, NothingFree
 from archwright.agents.critic import RuleBasedCritic
 from archwright.agents.evaluator import Laboratory, RuleBasedEvaluator
 from archwright.agents.frontier import Pairings
-from archwright.agents.graph import STOPPED_BY_USER, Clock, Team, build_graph
+from archwright.agents.graph import STOPPED_BY_USER, build_graph
 from archwright.agents.model.limits import Spent
 from archwright.agents.planner import RuleBasedPlanner
 from archwright.agents.problem import Evaluated, History, Problem
 from archwright.agents.proposer import RuleBasedProposer
 from archwright.agents.recollection import Recollection
 from archwright.agents.state import first_state
+from archwright.agents.team import Clock, Team
 from archwright.brief import Constraint, parse_brief
 from archwright.design import Design, Origin
 from archwright.evaluators.hardware import AnalyticalEvaluator, hardware_space

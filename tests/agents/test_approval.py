@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
+import scripted
 
 from archwright.agents.approval import EDITS
+from archwright.agents.frontier import Pairings
+from archwright.agents.hybrid.notebook import PlainNotebook
+from archwright.agents.hybrid.proposer import ModelProposer
 from archwright.agents.objections import NEAR
-from archwright.agents.proposer import ModelProposer
 from archwright.design import Design, Origin
 from archwright.memory.records import Verdict
 
@@ -270,20 +274,20 @@ def test_a_user_who_rejects_everything_does_not_end_the_search(search):
     assert result.spent == EVALUATIONS
 
 
-def test_a_model_sees_objections_and_notes_and_its_overrides_heed_them(search, port_to):
+def test_a_model_sees_objections_and_notes(search, port_to):
     prompts: list[str] = []
 
     def script(request: Any, number: int) -> object:
-        prompts.append(request["messages"][-1]["content"])
-        largest = [
-            {"choice": f"{choice}_{stage}", "position": 2}
-            for choice in ("depth", "width")
-            for stage in (1, 2, 3)
-        ]
-        return {"overrides": [{"design": 0, "changes": largest, "rationale": "bold"}]}
+        prompts.append(request["messages"][1]["content"])
+        return scripted.fitting(request, number, "bold")
 
     port, _ = port_to(script)
-    minds = {"proposer": lambda rules, problem, note: ModelProposer(rules, problem, port, note)}
+    notebook = PlainNotebook()
+    minds = {
+        "proposer": lambda rules, problem, note: ModelProposer(
+            rules, problem, Pairings(problem), port, note, notebook
+        )
+    }
     running = search(minds=minds)
     running.go()
     rejected = running.waiting()[2][-1]
@@ -294,6 +298,7 @@ def test_a_model_sees_objections_and_notes_and_its_overrides_heed_them(search, p
         running.say()
         running = search(minds=minds)
         result = running.go()
-    assert f"{rejected.key}: too slow" in prompts[-1]
+    network = " ".join(map(str, rejected.network.values()))
+    assert re.search(rf'"{network} [^"]*: too slow"', prompts[-1])
     assert "prefer small kernels" in prompts[-1]
     assert "prefer small kernels" not in prompts[0]

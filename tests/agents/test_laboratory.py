@@ -150,6 +150,33 @@ def test_out_of_time_cuts_a_round_short(lab, archive, designs):
     assert lab().measure(designs[:4], late=lambda: True) == Round(4, 0, cut_short=False)
 
 
+@pytest.mark.parametrize(("done", "told"), [(6, [0, 1, 2, 3, 4, 5]), (3, [3, 4, 5])])
+def test_told_in_order_whichever_worker_is_quicker(archive, designs, small, done, told):
+    class LastFirst(small.Instrument):
+        def measure_each(self, designs):
+            yield from reversed(list(super().measure_each(designs)))
+
+    kept = []
+
+    def tell(design, outcome):
+        kept.append((design.network_key, len(archive.evaluated_networks("run"))))
+
+    laboratory = Laboratory("run", archive, LastFirst(), None)
+    late = iter([False] * (done - 1) + [True])
+    laboratory.measure(0, designs, range(6), tell, lambda: next(late))
+    # The first is told when all that were quicker have been kept already.
+    assert kept == [(designs[k].network_key, done) for k in told]
+
+
+def test_a_round_cut_off_tells_of_every_failure_again(lab, designs):
+    with pytest.raises(KeyboardInterrupt):
+        lab(interrupt_at=4, failing=0.4).measure(designs)
+    rest = lab(failing=0.4)
+    rest.measure(designs)
+    assert sorted(key for key, _ in rest.told) == sorted(keys(designs))
+    assert any(outcome.failure for _, outcome in rest.told[:4]), "of the first process"
+
+
 def test_costs_are_exact_and_written_once(lab, archive, designs):
     bench = lab()
     bench.cost(0, designs)

@@ -26,6 +26,7 @@ from archwright.result import (
     ModelUse,
     RandomBaseline,
     Rejection,
+    RoleUse,
     RunResult,
 )
 
@@ -179,7 +180,17 @@ def _result(
         recalled=("fedcba9876543210", "0011223344556677"),
         images_by_split=IMAGES,
         classes=SHAPE.classes,
-        model_use=ModelUse(requests=14, failures=2, tokens=18_250, dollars=None),
+        model_use=ModelUse(
+            requests=14,
+            failures=2,
+            tokens=18_250,
+            dollars=None,
+            by_role=(
+                RoleUse("planner", "gpt-5-mini", 4, 0, 4, 3_800, 450, 9.4, 0.00185),
+                RoleUse("proposer", "qwen3-8b", 8, 2, 10, 12_600, 1_400, 81.0, None),
+            ),
+            unpriced=("qwen3-8b",),
+        ),
     )
 
 

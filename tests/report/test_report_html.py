@@ -15,7 +15,7 @@ from archwright.design import Design, Origin
 from archwright.measurement import Failure
 from archwright.report import html as report_html
 from archwright.report.html import render_html, write_html
-from archwright.result import Decision, Rejection, RunResult
+from archwright.result import Decision, ModelUse, Rejection, RoleUse, RunResult
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 ATTACKS = (
@@ -96,6 +96,9 @@ def _hostile(result: RunResult) -> RunResult:
         failures=(Failure(ATTACK, ATTACK, ATTACK),),
         decisions=(Decision(0, ATTACK, ATTACK, ATTACK, ATTACK),),
         lessons=(ATTACK,),
+        model_use=ModelUse(
+            1, 0, 5, None, (RoleUse(ATTACK, ATTACK, 1, 0, 1, 3, 2, 0.1, None),), (ATTACK,)
+        ),
         recalled=(ATTACK,),
         brief=result.brief.model_copy(
             update={"task": result.brief.task.model_copy(update={"data": f"/d/{ATTACK}"})}
@@ -199,6 +202,18 @@ def test_the_search_stands_beside_random_search(page: Page, result: RunResult) -
     assert "in 42 s outside the budget" in page.words
     names = [trace["name"] for trace in page.plots["curve"]["data"]]
     assert names == ["search", "random search"]
+
+
+def test_what_models_took_is_told_by_role(page: Page, result: RunResult) -> None:
+    assert (
+        "18,250 tokens, 182 per evaluated design; cost unknown: no price for qwen3-8b" in page.words
+    )
+    for use in result.model_use.by_role:
+        assert f"{use.role} {use.model} {use.asks} {use.failures}" in page.words
+        assert f"{use.tokens_in:,} {use.tokens_out:,}" in page.words
+    unused = Page(render_html(replace(result, model_use=ModelUse(0, 0, 0, 0.0))))
+    assert "No language model was asked: 0 tokens for each evaluated design." in unused.words
+    assert "Language models" not in unused.words
 
 
 def test_the_brief_is_there_as_toml(page: Page, result: RunResult) -> None:

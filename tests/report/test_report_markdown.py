@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from archwright.design import Design, Origin
 from archwright.report.markdown import escaped, render_markdown, write_markdown
 from archwright.report.text import clean
-from archwright.result import Decision, Rejection, RunResult
+from archwright.result import Decision, ModelUse, Rejection, RoleUse, RunResult
 
 markdown_it = pytest.importorskip("markdown_it", reason="markdown-it-py renders the report here")
 
@@ -72,6 +72,21 @@ def test_the_story_is_told_in_order(result: RunResult, tmp_path: Path) -> None:
     assert result.best.accuracy_validation.context in markdown
 
 
+def test_what_models_took_is_told_by_role(result: RunResult) -> None:
+    markdown = render_markdown(result)
+    assert "14 requests (2 asks failed) and 18,250 tokens, 182 per evaluated design" in markdown
+    assert "cost unknown: no price for qwen3-8b." in markdown
+    assert (
+        "| planner | gpt-5-mini | 4 | 0 | 4 | 3,800 | 450 | 9.40 s | 0.00185 dollars |" in markdown
+    )
+    assert (
+        "| proposer | qwen3-8b | 8 | 2 | 10 | 12,600 | 1,400 | 1 min 21 s | unknown |" in markdown
+    )
+    none = render_markdown(replace(result, model_use=ModelUse(0, 0, 0, 0.0)))
+    assert "No language model was asked: 0 tokens for each evaluated design." in none
+    assert "### Language models" not in none
+
+
 def test_tables_are_rectangular_and_the_brief_is_toml(result: RunResult) -> None:
     markdown = render_markdown(result)
     for table in re.findall(r"(?:^\|.*\n?)+", markdown, re.MULTILINE):
@@ -90,6 +105,9 @@ def test_untrusted_text_stays_text(
     hostile = replace(
         hostile,
         lessons=(ATTACK,),
+        model_use=ModelUse(
+            1, 0, 5, None, (RoleUse(ATTACK, ATTACK, 1, 0, 1, 3, 2, 0.1, None),), (ATTACK,)
+        ),
         why_best=ATTACK,
         stopped=ATTACK,
         recalled=(ATTACK,),
@@ -115,3 +133,9 @@ def test_empty_cases_say_so(result: RunResult, nothing_feasible: RunResult) -> N
     markdown = render_markdown(partial)
     assert "was omitted" in markdown
     assert "Not scored on the test split" in markdown
+
+
+def test_made_up_figures_are_counted(result: RunResult) -> None:
+    assert "came from no measurement" not in render_markdown(result)
+    markdown = render_markdown(replace(result, flagged=2))
+    assert "2 figures in their words came from no measurement" in markdown

@@ -11,7 +11,15 @@ import runs
 
 from archwright.brief import parse_brief
 from archwright.errors import BriefError
-from archwright.session.draft import as_toml, known_keys, loaded, missing, with_value, without
+from archwright.session.draft import (
+    as_toml,
+    known_keys,
+    loaded,
+    missing,
+    overridden,
+    with_value,
+    without,
+)
 
 
 def grown(*pairs: tuple[str, str]) -> dict[str, Any]:
@@ -87,3 +95,17 @@ def test_known_keys_are_keys_of_a_brief() -> None:
             with_value({}, key, values[key])
         elif key.endswith("at_most"):
             with_value({}, key, "0.5")
+
+
+def test_what_a_model_would_change_of_the_user_s_own_is_named() -> None:
+    agreed = {"name": "mine", "budget": {"evaluations": 14}, "objectives": {"accuracy": "maximise"}}
+    same = {**agreed, "seed": 3, "constraints": {"power_mw": {"at_most": 800}}}
+    assert overridden(agreed, same) == []
+    assert overridden({}, same) == []
+    other = {"name": "mine", "budget": {"evaluations": 900, "tokens": 10**9}}
+    assert overridden(agreed, other) == [
+        "budget.evaluations = 900",
+        "no objectives.accuracy",
+        "budget.tokens = 1000000000",
+    ]
+    assert overridden({}, {"budget": {"dollars": 9.0}}) == ["budget.dollars = 9.0"]

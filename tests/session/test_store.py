@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archwright.agents.model.limits import Spent
 from archwright.errors import UserError
 from archwright.session.store import SESSION_FILE, Session, State, list_sessions
 
@@ -46,7 +47,9 @@ def test_a_session_is_what_was_recorded() -> None:
         )
         session.add("model", profile="local")
         session.add("spent", tokens=12, dollars=0.5)
+        session.add("spent", tokens=8, dollars=None, seconds=1.5)
         before = session.state
+        assert before.spent == Spent(2, 20, 0.5, unpriced=1, seconds=1.5)
     with Session.open(session.id) as again:
         assert again.state == before
         assert again.state.runs == ["small-1"]

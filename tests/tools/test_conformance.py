@@ -53,6 +53,10 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "classes": 100,
         },
     ],
+    "explain_bottleneck": [
+        {"network": NETWORK, "hardware": HARDWARE},
+        {"network": NETWORK, "hardware": {**HARDWARE, "dram_gb_per_s": 16}},
+    ],
     "check_brief": [{"brief": BRIEF}, {"brief": {**BRIEF, "seed": -1}}, {"brief": {}}],
     "recall_designs": [{"brief": BRIEF}, {"network": NETWORK, "designs": 1}],
     # The others need a run: tests/tools/test_run_tools.py.
@@ -60,6 +64,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         name: []
         for name in (
             "evaluate_network",
+            "estimate_accuracy",
             "suggest_designs",
             "start_search",
             "search_status",
@@ -149,6 +154,25 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
             "classes = 1: should be greater than or equal to 2",
         ),
     ],
+    "explain_bottleneck": [
+        ({"hardware": HARDWARE}, "network: missing"),
+        (
+            {"network": {**NETWORK, "bits": 7}, "hardware": HARDWARE},
+            "network.bits = 7: allowed [8, 16]",
+        ),
+        (
+            {"network": NETWORK, "hardware": {**HARDWARE, "rows": 5}},
+            "hardware.rows = 5: allowed [4, 8, ",
+        ),
+        (
+            {"network": {**NETWORK, "bits": 16}, "hardware": {**HARDWARE, "bits": 8}},
+            "hardware: bits = 8: ",
+        ),
+        *(
+            ({"network": NETWORK, "hardware": HARDWARE, **run}, message)
+            for run, message in NO_RUN[:5]
+        ),
+    ],
     "check_brief": [
         ({}, "brief: missing"),
         ({"brief": "small"}, "brief = 'small': allowed a table"),
@@ -201,6 +225,12 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"designs": [DESIGN, "../x"]}, "designs.1 = '../x': should match pattern"),
     ),
     "evaluate_network": of_a_run({"network": NETWORK}, ({"network": 1}, "network = 1: allowed a")),
+    "estimate_accuracy": of_a_run(
+        {"networks": [NETWORK]},
+        ({"networks": []}, "networks = []: "),
+        ({"networks": [NETWORK] * 17}, "networks = [{"),
+        ({"networks": [1]}, "networks.0 = 1: allowed a table"),
+    ),
     "suggest_designs": of_a_run(
         {},
         ({"designs": 17}, "designs = 17: should be less than or equal to 16"),

@@ -114,6 +114,35 @@ def test_an_evaluated_network_has_its_archived_accuracy(call: Any) -> None:
         call("evaluate_network", network={**design.network, "depth_1": 99})
 
 
+def test_estimates_rest_on_the_run_s_measurements(real: SimpleNamespace, call: Any) -> None:
+    design = call("front", designs=1).designs[0]
+    suggested = call("suggest_designs", designs=2).designs
+    networks = [design.network, *(d.network for d in suggested)]
+    found = call("estimate_accuracy", networks=networks)
+    assert found.learned_from == real.result["evaluations"]
+    assert [e.measured is None for e in found.estimates] == [False, True, True]
+    measured = design.metrics["accuracy_validation"].value
+    assert found.estimates[0].measured == measured
+    for estimate in found.estimates:
+        assert 0 <= estimate.low <= estimate.accuracy <= estimate.high <= 1
+    assert call("search_status").evaluations == real.result["evaluations"], "it cost nothing"
+    with pytest.raises(UserError, match=r"networks\.0\.depth_1 = 99: allowed \[1, 2, 3\]"):
+        call("estimate_accuracy", networks=[{**design.network, "depth_1": 99}])
+
+
+def test_a_bottleneck_is_explained_in_the_run_s_spaces(call: Any) -> None:
+    design = call("front", designs=1).designs[0]
+    found = call("explain_bottleneck", network=design.network, hardware=design.hardware)
+    latency = design.metrics["latency_ms"].value
+    assert found.costs["latency_ms"] == pytest.approx(latency, rel=1e-3)
+    allowed = {"rows": {4, 8, 16}, "columns": {4, 8, 16}, "clock_mhz": {200, 800}}
+    for relief in found.relief:
+        assert relief.instead in allowed.get(relief.choice, {relief.instead})
+    wide = {**design.hardware, "rows": 64}
+    with pytest.raises(UserError, match=r"hardware\.rows = 64: allowed \[4, 8, 16\]"):
+        call("explain_bottleneck", network=design.network, hardware=wide)
+
+
 def test_suggestions_are_new_and_those_left_out_stay_out(real: SimpleNamespace, call: Any) -> None:
     suggested = call("suggest_designs", designs=4).designs
     assert call("suggest_designs", designs=4).designs == suggested, "until more is measured"

@@ -11,11 +11,20 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
 
 from archwright.agents.frontier import DOMINATED, Frontier, Pairings
 from archwright.agents.hybrid.levels import Levels
 from archwright.agents.minds import Position, Sentence
+from archwright.agents.model.reading import complaints
 from archwright.agents.problem import Problem
 from archwright.agents.strategies.common import balanced_hardware
 from archwright.design import Design, Origin
@@ -27,6 +36,7 @@ LARGEST_OPENING = 8
 MOST_PROPOSALS = 16
 LONGEST_VALUE = 40
 MOST_COMPLAINTS = 8
+OUTSIDE = "outside the space"
 Values = dict[str, Value]
 
 
@@ -38,10 +48,17 @@ class OpeningDesign(BaseModel):
     rationale: Sentence
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """What stands in an answer in the place of a design that is none: why it is none."""
+
+    reason: str
+
+
 class OpeningAnswer(BaseModel):
     """Networks to measure first, best first."""
 
-    designs: list[OpeningDesign]
+    designs: list[OpeningDesign | Unreadable]
 
 
 class Change(BaseModel):
@@ -65,7 +82,7 @@ class ProposedDesign(BaseModel):
 class ProposalsAnswer(BaseModel):
     """Designs in place of the optimiser's; none keeps its batch."""
 
-    proposals: list[ProposedDesign] = Field(max_length=MOST_PROPOSALS)
+    proposals: list[ProposedDesign | Unreadable]
 
 
 def opening_answer(space: Space, levels: Levels, designs: int) -> type[OpeningAnswer]:
@@ -83,7 +100,7 @@ def opening_answer(space: Space, levels: Levels, designs: int) -> type[OpeningAn
         level=(_one_of(levels.names), ...),
         network=(network, ...),
     )
-    several = Annotated[list[design], Field(min_length=1, max_length=designs)]
+    several = _several(design, designs)
     return create_model(
         "Opening", __base__=OpeningAnswer, __doc__=OpeningAnswer.__doc__, designs=(several, ...)
     )
@@ -110,7 +127,7 @@ def proposals_answer(network: Space, hardware: Space) -> type[ProposalsAnswer]:
         __doc__=ProposedDesign.__doc__,
         changes=(changes, ...),
     )
-    several = Annotated[list[design], Field(max_length=MOST_PROPOSALS)]
+    several = _several(design, MOST_PROPOSALS)
     return create_model(
         "Proposals",
         __base__=ProposalsAnswer,
@@ -169,6 +186,9 @@ class Reader:
         choices = self.problem.network_space.choices
         read: list[Design | Refusal] = []
         for number, wanted in enumerate(answer.designs):
+            if isinstance(wanted, Unreadable):
+                read.append(Refusal(number, OUTSIDE, wanted.reason))
+                continue
             values = wanted.network.model_dump(by_alias=True)
             network = {choice.name: _value(choice, values[choice.name]) for choice in choices}
             origin = Origin(self.mind, f"{wanted.level}: {wanted.rationale}")
@@ -179,6 +199,9 @@ class Reader:
         """A round's designs: candidates, or changed copies of them."""
         read: list[Design | Refusal] = []
         for number, wanted in enumerate(answer.proposals):
+            if isinstance(wanted, Unreadable):
+                read.append(Refusal(number, OUTSIDE, wanted.reason))
+                continue
             if wanted.candidate >= len(candidates):
                 detail = f"{wanted.candidate}, allowed 0 to {len(candidates) - 1}"
                 read.append(Refusal(number, "no such candidate", detail))
@@ -187,7 +210,7 @@ class Reader:
             try:
                 network, hardware = self._changed(base, wanted.changes)
             except SpaceError as error:
-                read.append(Refusal(number, "outside the space", str(error)))
+                read.append(Refusal(number, OUTSIDE, str(error)))
                 continue
             before = base.origin
             origin = Origin(self.mind, wanted.rationale, before.parents, before.recalled)
@@ -266,6 +289,23 @@ def _one_of(values: Sequence[Value]) -> Any:
         return texts[given] if known else given  # type: ignore[index]
 
     return Annotated[Literal[tuple(texts.values())], BeforeValidator(as_text)]
+
+
+def _several(design: type[BaseModel], most: int) -> Any:
+    """At most so many designs. One that cannot be read does not take the others with it, and
+    of a longer list the first count: best first is what is asked for."""
+
+    def or_why(given: object, read: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return read(given)
+        except ValidationError as error:
+            return Unreadable(complaints(error, 2))
+
+    def first(given: object) -> object:
+        return given[:most] if isinstance(given, list) else given
+
+    one: Any = Annotated[design, WrapValidator(or_why)]
+    return Annotated[list[one], Field(max_length=most), BeforeValidator(first)]
 
 
 def _as_text(given: object) -> object:

@@ -72,10 +72,17 @@ class ArchiveNotebook:
     def last(self, before_step: int) -> tuple[Advice, ...]:
         """All advice of the last step before this one in which a model was asked."""
         for step in range(before_step - 1, -1, -1):
-            found = [self._archive.meta(self._run, _name(step, k)) for k in range(ATTEMPTS)]
-            if any(found):
-                return tuple(_read(table) for table in found if table)
+            if found := self._of(step):
+                return found
         return ()
+
+    def every(self, before_step: int) -> tuple[Advice, ...]:
+        """All advice of a run, in order."""
+        return tuple(advice for step in range(before_step) for advice in self._of(step))
+
+    def _of(self, step: int) -> tuple[Advice, ...]:
+        found = [self._archive.meta(self._run, _name(step, k)) for k in range(ATTEMPTS)]
+        return tuple(_read(table) for table in found if table)
 
 
 def _name(step: int, attempt: int) -> str:

@@ -8,9 +8,11 @@ a bandit moves its share. What it proposes is checked before anything is paid fo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from math import ceil
 
 from archwright.agents.frontier import Pairings
 from archwright.agents.hybrid import words
@@ -24,17 +26,21 @@ from archwright.agents.hybrid.answers import (
     opening_answer,
     proposals_answer,
 )
+from archwright.agents.hybrid.committee import Committee
 from archwright.agents.hybrid.levels import Levels, levels_of, states_of
 from archwright.agents.hybrid.notebook import Advice, Notebook
 from archwright.agents.hybrid.share import FIRST, allowance, next_share, probes, worth
-from archwright.agents.minds import Minded, Note
-from archwright.agents.model.port import ModelPort, OfferedTool
+from archwright.agents.minds import Answer, Figures, Minded, Note, Offer
+from archwright.agents.model.port import ModelPort
 from archwright.agents.objections import against, understand
 from archwright.agents.phases import OPENING
 from archwright.agents.problem import Problem
 from archwright.agents.proposer import Request, RuleBasedProposer
 from archwright.design import Design
 
+OPENING_SHARE = 0.5
+"""Of an opening: the other half is the optimiser's own, from which the search goes on as it
+would without a model, so that a bad opening costs its own designs and no more."""
 MORE_CANDIDATES = 8
 """The optimiser's next best, beside its batch, that a model may choose or change."""
 TOKENS_PER_CHOICE = 12
@@ -43,15 +49,10 @@ ANSWER_SHARE = 0.6
 """Of the output that a profile allows, what an opening may fill: models think, too."""
 
 
-def no_tools(step: int) -> Sequence[OfferedTool]:
-    """For a model that is offered none."""
-    return ()
-
-
 class ModelProposer(Minded):
     """The rules' batch, of which a model writes the opening and overrides a share.
 
-    ``notebook`` keeps what came of each ask; ``tools`` gives what the model may call in a step.
+    ``notebook`` keeps what came of each ask; ``committee`` is how often each is asked.
     """
 
     role = "proposer"
@@ -70,11 +71,13 @@ class ModelProposer(Minded):
         port: ModelPort,
         note: Note,
         notebook: Notebook,
-        tools: Callable[[int], Sequence[OfferedTool]] = no_tools,
+        figures: Figures | None = None,
+        tools: Offer | None = None,
+        committee: Committee | None = None,
     ) -> None:
-        super().__init__(port, note)
+        super().__init__(port, note, figures, tools)
         self._rules, self._problem, self._pairings = rules, problem, pairings
-        self._notebook, self._tools = notebook, tools
+        self._notebook, self._committee = notebook, committee or Committee()
 
     def propose(self, request: Request) -> list[Design]:
         """The batch with the model's part in it; the critic judges it like any other."""
@@ -86,7 +89,7 @@ class ModelProposer(Minded):
         """Recalled designs, then the model's over all cost levels, then the rules'."""
         rules = self._rules.propose(request)
         recalled = [design for design in rules if design.origin.recalled]
-        most = min(len(rules) - len(recalled), self._most_in_an_answer)
+        most = min(ceil(OPENING_SHARE * (len(rules) - len(recalled))), self._most_in_an_answer)
         if most <= 0:
             return rules
         taken = {design.network_key for design in recalled}
@@ -97,9 +100,11 @@ class ModelProposer(Minded):
             return understood.complaint or self._uncovered(understood.designs, most)
 
         kind = opening_answer(self._problem.network_space, self._levels, most)
-        answer = self.ask(request.step, self._opening_context(request, most), kind, wrong)
-        understood = reader.opening(answer) if answer else Understood()
-        own = understood.designs[:most]
+        answers = self._answers(
+            request.step, self._opening_context(request, most, recalled), kind, wrong
+        )
+        understood = self._agreed([reader.opening(answer) for answer in answers], request, most)
+        own = self._over_levels(understood.designs, most)
         self._keep(request, FIRST, own, understood)
         if not own:
             return rules
@@ -137,14 +142,29 @@ class ModelProposer(Minded):
             return reader.proposals(answer, candidates).complaint
 
         context = self._round_context(request, candidates, len(batch), allowed, last)
-        tools = self._tools(request.step)
-        answer = self.ask(request.step, context, self._proposals_answer, wrong, tools)
-        understood = reader.proposals(answer, candidates) if answer else Understood()
+        answers = self._answers(request.step, context, self._proposals_answer, wrong)
+        read = [reader.proposals(answer, candidates) for answer in answers]
+        understood = self._agreed(read, request, allowed)
         own = understood.designs[:allowed]
         self._keep(request, share, own, understood)
         if not own:  # as if no model had been asked, to the last design
             return self._rules.propose(request)
         return [*batch[: len(batch) - len(own)], *own]
+
+    def _answers(
+        self, step: int, context: str, kind: type[Answer], wrong: Callable[[Answer], str]
+    ) -> list[Answer]:
+        """What the model, or each member of the committee, answers; none: the rules must."""
+        if self._committee.members > 1:
+            return self.ask_voices(step, context, kind, self._committee.voices, wrong)
+        answer = self.ask(step, context, kind, wrong)
+        return [] if answer is None else [answer]
+
+    def _agreed(self, heard: Sequence[Understood], request: Request, most: int) -> Understood:
+        """What was understood of all answers, ``most`` designs of which can be taken."""
+        if not heard:
+            return Understood()
+        return self._committee.agree(heard, request.step, most, request.frontier)
 
     def _share(self, request: Request) -> float:
         """The model's share now: moved by what the last round in which it was asked gained."""
@@ -186,16 +206,40 @@ class ModelProposer(Minded):
         names = self._levels.names
         if most < len(names) or not designs:
             return ""
-        rows = self._problem.network_space.encode([design.network for design in designs])
-        where = self._levels.of(self._pairings.catalogue.complexity(rows)).tolist()
+        where = self._levels_at(designs)
         missing = [self._levels.in_words(k) for k in range(len(names)) if k not in where]
         lie = ", ".join(f"design {k} is {names[level]}" for k, level in enumerate(where))
         return f"no design is {' or '.join(missing)}; {lie}" if missing else ""
 
-    def _opening_context(self, request: Request, most: int) -> str:
+    def _over_levels(self, designs: Sequence[Design], most: int) -> Sequence[Design]:
+        """At most ``most``: every cost level's first, then every level's second ...
+
+        A committee's designs are more, and its first few may all be of one level.
+        """
+        if len(designs) <= most:
+            return designs
+        seen: Counter[int] = Counter()
+        turns = []
+        for place, level in enumerate(self._levels_at(designs)):
+            turns.append((seen[level], place))
+            seen[level] += 1
+        return [designs[place] for place in sorted(place for _, place in sorted(turns)[:most])]
+
+    def _levels_at(self, designs: Sequence[Design]) -> list[int]:
+        """The cost level of each design's network."""
+        rows = self._problem.network_space.encode([design.network for design in designs])
+        levels: list[int] = self._levels.of(self._pairings.catalogue.complexity(rows)).tolist()
+        return levels
+
+    def _opening_context(self, request: Request, most: int, recalled: Sequence[Design]) -> str:
+        past = [run.in_space(self._problem) for run in request.past if run.networks]
+        best = list(words.past_in_words(self._problem, past))
+        taken = list(words.networks_in_words(self._problem, recalled))
         return "\n".join(
             [
                 self._problem_in_words,
+                *(["Networks that did best in past runs:", *best] if best else []),
+                *(["In the batch already:", *taken] if taken else []),
                 *self._said(request),
                 f"Nothing is measured yet. Write the {most} networks to measure first, the best "
                 f"first. {_over(self._levels, most)}, each with the highest accuracy that "

@@ -16,7 +16,7 @@ from archwright.agents.costing import NothingFree
 from archwright.agents.frontier import Frontier, FrontPoint, Pairings
 from archwright.agents.hybrid.levels import Levels, LevelState, thin
 from archwright.agents.minds import LONGEST_REASON
-from archwright.agents.problem import Problem
+from archwright.agents.problem import PastNetworks, Problem
 from archwright.agents.strategies.common import balanced_hardware
 from archwright.agents.strategies.spread import draw_scaled
 from archwright.design import Design
@@ -36,6 +36,7 @@ LONGEST_NOTE = 240
 MOST_OBJECTIONS = 4
 """Designs that someone objected to: they are long."""
 SLOW_LAYERS = 2
+PAST_RUNS, PAST_ROWS = 2, 3
 
 
 def problem_in_words(problem: Problem, pairings: Pairings, levels: Levels) -> str:
@@ -158,6 +159,21 @@ def front_in_words(problem: Problem, frontier: Frontier, most: int = FRONT_ROWS)
         numbers = ", ".join(f"{known[metric]:.3g}" for metric in metrics)
         [network] = problem.network_space.decode(point.evaluated.row[None])
         yield f"{numbers} | {_values(network, problem.network_space.names)}"
+
+
+def past_in_words(problem: Problem, past: Sequence[PastNetworks]) -> Iterator[str]:
+    """What past runs measured as most accurate: ideas, on other data or by other means."""
+    for one in past[:PAST_RUNS]:
+        best = np.argsort(-one.accuracies, kind="stable")[:PAST_ROWS]
+        for accuracy, row in zip(one.accuracies[best], one.rows[best], strict=True):
+            network = problem.network_space.decode(row[None])[0]
+            values = _values(network, problem.network_space.names)
+            yield f"accuracy there {accuracy:.3f} | {values}"
+
+
+def networks_in_words(problem: Problem, designs: Sequence[Design]) -> Iterator[str]:
+    """The networks of designs, one a line."""
+    return (_values(design.network, problem.network_space.names) for design in designs)
 
 
 def designs_in_words(problem: Problem, designs: Sequence[Design]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+from archwright.agents.model.secret import without_secret
 from archwright.agents.model.wire import (
     Completion,
     EndpointFault,
@@ -25,6 +26,7 @@ from archwright.agents.model.wire import (
     Piece,
     read_completion,
     read_piece,
+    whole,
 )
 from archwright.settings import Profile
 
@@ -34,11 +36,22 @@ if TYPE_CHECKING:
 
 LARGEST_BODY_BYTES = 2_000_000
 LONGEST_CONNECT_S = 10.0
+LONGEST_IDLE_S = 30.0
+"""How long a connection is kept for the next request."""
+MOST_CONNECTIONS = 16
+BROKEN_OFF = "the answer broke off: its stream ended early"
 LOOPBACK_ONLY = "ARCHWRIGHT_LOOPBACK_ONLY"
 """Environment variable; at 1 no request leaves this machine. Set by the tests."""
 
-_SHORTEST_SECRET = 8  # shorter "keys" are placeholders such as "none"; masking them harms text
-_KEY_SHAPES = re.compile(r"\bsk-[A-Za-z0-9_\-*.]{6,}|\bBearer\s+\S+", re.IGNORECASE)
+_LONGEST_TAIL = 64
+_DONE = re.compile(rb"(?:^|\n)data:\s*\[DONE\]\s*\Z")
+_HOPELESS = {
+    "content_filter": "refused by the endpoint's content filter",
+    "context_length_exceeded": "the prompt is longer than the model's context",
+    "insufficient_quota": "the account's quota is spent",
+    "exceed_context_size_error": "the prompt is longer than the model's context",  # llama.cpp
+}
+"""Codes of an error that no other form of the same request would mend."""
 
 
 class _TooLarge(Exception):
@@ -81,16 +94,16 @@ class Endpoint:
 
     def scrub(self, text: str) -> str:
         """``text`` without the key and without anything shaped like one."""
-        key = self._key()
-        if len(key) >= _SHORTEST_SECRET:
-            text = text.replace(key, "[key]")
-        return _KEY_SHAPES.sub("[key]", text)
+        return without_secret(text, self._key())
 
     def send(self, messages: Sequence[Message], options: Mapping[str, object]) -> Completion:
         """One request. ``options`` are further fields of the chat-completions body.
 
+        With ``stream`` among them the answer comes piece by piece and is given whole.
         Raises :class:`EndpointFault`, and nothing else.
         """
+        if options.get("stream"):
+            return whole(self.stream(messages, options))
         self._check_allowed()
         try:
             text = self._post(messages, options)
@@ -108,16 +121,21 @@ class Endpoint:
     ) -> Generator[Piece, None, None]:
         """One request whose answer comes piece by piece.
 
-        Raises :class:`EndpointFault`, and nothing else.
+        A stream that ends without a finish reason and without ``[DONE]`` was cut: that is
+        a fault after its last piece. Raises :class:`EndpointFault`, and nothing else.
         """
         self._check_allowed()
         create: Any = self._connected().chat.completions.create
+        fields = {**options, "model": self.profile.model, "messages": list(messages)}
+        ended = False
         try:
-            with create(
-                model=self.profile.model, messages=list(messages), stream=True, **options
-            ) as chunks:
+            with create(**{**fields, "stream": True}) as chunks:
                 for chunk in chunks:
-                    yield read_piece(chunk)
+                    piece = read_piece(chunk)
+                    ended = ended or bool(piece.finish_reason)
+                    yield piece
+                if not ended and not _said_done(chunks.response):
+                    raise EndpointFault(BROKEN_OFF, billed=True)
         except EndpointFault:
             raise
         except _TooLarge:
@@ -159,6 +177,9 @@ class Endpoint:
             # Not sent again: a second time-out would only double what the step waits.
             return EndpointFault(f"time-out after {self.profile.timeout_s:g} s", billed=True)
         if isinstance(error, openai.APIStatusError):
+            for kind in (error.code, error.type):
+                if kind in _HOPELESS:
+                    return EndpointFault(_HOPELESS[kind])
             status = error.status_code
             said = _one_line(self.scrub(_server_words(error)))
             return EndpointFault(
@@ -170,17 +191,22 @@ class Endpoint:
         if isinstance(error, openai.APIConnectionError):
             reason = "could not connect" if unsent else "connection dropped"
             return EndpointFault(reason, retryable=True, billed=not unsent)
+        if isinstance(error, openai.APIError):  # an error instead of a piece of a stream
+            said = _one_line(self.scrub(error.message))
+            return EndpointFault(f"the answer broke off: {said}", billed=True)
         return EndpointFault(f"request failed: {type(error).__name__}")
 
 
 def _open_client(profile: Profile, key: str) -> openai.OpenAI:
     """A client with explicit limits, which takes nothing from OPENAI_* variables."""
+    import httpx2
     import openai
 
     http_client = openai.DefaultHttpxClient(
         follow_redirects=False,  # a redirect would carry the prompt to another host
         trust_env=not is_loopback(profile.base_url),  # no proxy between us and ourselves
         event_hooks={"response": [_response_guard(profile.timeout_s)]},
+        limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=LONGEST_IDLE_S),
     )
     client = openai.OpenAI(
         base_url=profile.base_url,
@@ -203,6 +229,7 @@ def _response_guard(timeout_s: float) -> Callable[[httpx2.Response], None]:
     class BoundedStream(httpx2.SyncByteStream):
         def __init__(self, stream: httpx2.SyncByteStream) -> None:
             self._stream = stream
+            self.tail = b""
 
         def __iter__(self) -> Iterator[bytes]:
             received, deadline = 0, time.monotonic() + timeout_s
@@ -212,6 +239,7 @@ def _response_guard(timeout_s: float) -> Callable[[httpx2.Response], None]:
                     raise _TooLarge
                 if time.monotonic() > deadline:
                     raise httpx2.ReadTimeout("the body trickled in too slowly")
+                self.tail = (self.tail + chunk[-_LONGEST_TAIL:])[-_LONGEST_TAIL:]
                 yield chunk
 
         def close(self) -> None:
@@ -224,6 +252,11 @@ def _response_guard(timeout_s: float) -> Callable[[httpx2.Response], None]:
         response.stream = BoundedStream(response.stream)
 
     return guard
+
+
+def _said_done(response: httpx2.Response) -> bool:
+    """Whether a stream's body, read to its end, closed with ``[DONE]``."""
+    return bool(_DONE.search(getattr(response.stream, "tail", b"")))
 
 
 def _server_words(error: openai.APIStatusError) -> str:

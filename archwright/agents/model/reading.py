@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from pydantic import ValidationError
 
+MOST_BRACES = 200
+"""Braces at which an object may begin: enough for any thinking before the answer."""
+_THOUGHT = "</think>"
+
 
 def read_json(text: str) -> dict[str, Any]:
-    """The JSON object that a model's text ends with.
+    """The JSON object in a model's text: where there are several, the last.
 
-    Fences around it, and thinking before it, are passed over: it is the outermost object
-    that closes at the last brace. Raises ValueError where there is none.
+    Words and fences around it, and thinking or drafts before it, are passed over. Raises
+    ValueError where there is none, or where the text's end cuts it: a part of an answer is
+    not an answer.
     """
-    text = text[text.rfind("</think>") + len("</think>") :] if "</think>" in text else text
-    end = text.rfind("}") + 1
-    for number, brace in enumerate(re.finditer(r"\{", text[:end])):
-        if number == 200:  # enough for any thinking; more would be a way to waste our time
+    text = without_thinking(text)
+    decoder = json.JSONDecoder(strict=False)  # small models write line ends into strings
+    found: dict[str, Any] | None = None
+    place = text.find("{")
+    for _ in range(MOST_BRACES):
+        if place < 0:
             break
+        end = place + 1
         try:
-            found = json.loads(text[brace.start() : end], parse_constant=_no_constant)
-            json.dumps(found, allow_nan=False)  # 1e999 reads as infinity
-        except (ValueError, RecursionError):
-            continue
-        assert isinstance(found, dict)
-        return found
-    raise ValueError("it holds no JSON object")
+            value, end = decoder.raw_decode(text, place)
+            json.dumps(value, allow_nan=False)
+            found = value
+        except json.JSONDecodeError as error:
+            if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+                raise ValueError("its JSON object is cut off") from None
+        except (ValueError, RecursionError):  # NaN, 1e999, a number or a nest too long
+            found = None
+        place = text.find("{", end)
+    if found is None:
+        raise ValueError("it holds no JSON object")
+    return found
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
+def without_thinking(text: str) -> str:
+    """What stands behind a model's thinking, where it marks that by ``</think>``."""
+    return text[text.rfind(_THOUGHT) + len(_THOUGHT) :] if _THOUGHT in text else text
 
 
 def complaints(error: ValidationError, most: int = 5) -> str:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 Message = Mapping[str, object]
+
+MOST_CALLS = 32
+"""Tool calls read from one answer; further ones are left out."""
+LONGEST_ARGUMENTS = 20_000
+"""Characters of one call's arguments."""
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # what servers take back as a name or an id
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A tool that the model wants called; ``arguments`` is JSON as it wrote it, unchecked."""
+    """A tool that the model wants called; ``arguments`` is JSON as it wrote it, unchecked.
+
+    ``id`` is unique among the calls of an answer; it and ``name`` can be sent back safely:
+    1 to 64 letters, digits, ``_``, ``.`` and ``-``. ``name`` need not be a tool's.
+    """
 
     id: str
     name: str
@@ -43,7 +55,10 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Completion:
-    """What a server answered. Token counts are None where it did not (credibly) tell."""
+    """What a server answered. Token counts are None where it did not (credibly) tell.
+
+    ``tokens_cached`` of ``tokens_in`` came from the server's prompt cache.
+    """
 
     content: str
     refusal: str
@@ -51,6 +66,7 @@ class Completion:
     tokens_in: int | None
     tokens_out: int | None
     calls: tuple[ToolCall, ...] = ()
+    tokens_cached: int = 0
 
 
 class EndpointFault(Exception):
@@ -78,9 +94,20 @@ class EndpointFault(Exception):
         self.billed = billed
 
 
+class _Function(BaseModel):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None  # some servers send the object itself
+
+
+class _Called(BaseModel):
+    id: str | None = None
+    function: _Function
+
+
 class _Said(BaseModel):
     content: str | None = None
     refusal: str | None = None
+    tool_calls: list[_Called] | None = None
 
 
 class _Choice(BaseModel):
@@ -91,6 +118,16 @@ class _Choice(BaseModel):
 class _Usage(BaseModel):
     prompt_tokens: int = Field(ge=0, le=10**9)
     completion_tokens: int = Field(ge=0, le=10**9)
+    prompt_tokens_details: Any = None
+
+    @property
+    def cached(self) -> int:
+        """Tokens in that came from a cache, as far as that is told credibly."""
+        details = self.prompt_tokens_details
+        cached = details.get("cached_tokens") if isinstance(details, dict) else None
+        if isinstance(cached, int) and 0 <= cached <= self.prompt_tokens:
+            return cached
+        return 0
 
 
 class _Body(BaseModel):
@@ -98,7 +135,7 @@ class _Body(BaseModel):
     usage: Any = None
 
 
-class _Function(BaseModel):
+class _FunctionPiece(BaseModel):
     name: str | None = None
     arguments: str | None = None
 
@@ -106,7 +143,7 @@ class _Function(BaseModel):
 class _Call(BaseModel):
     index: int = Field(ge=0, le=100)
     id: str | None = None
-    function: _Function
+    function: _FunctionPiece
 
 
 class _Delta(BaseModel):
@@ -142,7 +179,52 @@ def read_completion(text: str) -> Completion:
         finish_reason=choice.finish_reason or "",
         tokens_in=usage.prompt_tokens if usage else None,
         tokens_out=usage.completion_tokens if usage else None,
+        tokens_cached=usage.cached if usage else 0,
+        calls=_calls(
+            [(c.id, c.function.name, c.function.arguments) for c in choice.message.tool_calls or ()]
+        ),
     )
+
+
+def whole(pieces: Iterable[Piece]) -> Completion:
+    """The completion that a streamed answer comes to."""
+    text, finish_reason = "", ""
+    tokens: tuple[int | None, int | None] = (None, None)
+    calls: dict[int, tuple[str, str, str]] = {}
+    for piece in pieces:
+        text += piece.text
+        finish_reason = piece.finish_reason or finish_reason
+        if piece.tokens_in is not None:
+            tokens = (piece.tokens_in, piece.tokens_out)
+        for part in piece.calls:
+            known = calls.get(part.index, ("", "", ""))
+            calls[part.index] = (
+                known[0] or part.id,
+                known[1] or part.name,
+                known[2] + part.arguments,
+            )
+    return Completion(
+        text, "", finish_reason, *tokens, _calls([calls[index] for index in sorted(calls)])
+    )
+
+
+def _calls(
+    said: Sequence[tuple[str | None, str | None, str | dict[str, Any] | None]],
+) -> tuple[ToolCall, ...]:
+    """Tool calls made safe to keep and to send back. Raises EndpointFault where one is enormous."""
+    calls: dict[str, ToolCall] = {}
+    for number, (given, name, arguments) in enumerate(said[:MOST_CALLS]):
+        given = given or ""
+        id_ = given if _NAME.fullmatch(given) and given not in calls else f"call_{number}"
+        while id_ in calls:
+            id_ += "_"
+        text = json.dumps(arguments) if isinstance(arguments, dict) else arguments or ""
+        if len(text) > LONGEST_ARGUMENTS:
+            reason = f"enormous answer: a tool call with {len(text)} characters of arguments"
+            raise EndpointFault(reason, billed=True)
+        safe = re.sub(r"[^A-Za-z0-9_.-]", "_", (name or "")[:64]) or "unnamed"
+        calls[id_] = ToolCall(id_, safe, text)
+    return tuple(calls.values())
 
 
 def read_piece(chunk: BaseModel) -> Piece:

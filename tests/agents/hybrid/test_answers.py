@@ -9,12 +9,17 @@ import pytest
 import tables
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from archwright.agents.critic import CriticAnswer
 from archwright.agents.evaluator import EvaluatorAnswer
 from archwright.agents.frontier import Frontier, Pairings
-from archwright.agents.hybrid.answers import Reader, opening_answer, proposals_answer
+from archwright.agents.hybrid.answers import (
+    OUTSIDE,
+    Reader,
+    Unreadable,
+    opening_answer,
+    proposals_answer,
+)
 from archwright.agents.hybrid.levels import levels_of
 from archwright.agents.model.prompt import schema_of
 from archwright.agents.planner import PlannerAnswer
@@ -147,12 +152,17 @@ def test_numbers_for_words_are_accepted(problem, levels, point, make):
 
 
 @pytest.mark.parametrize("value", [True, None, 10**15, 1e300, "nonsense", [8], {"value": 8}])
-def test_what_is_no_value_is_refused(problem, levels, point, make, value):
+def test_what_is_no_value_costs_its_own_design(problem, levels, point, make, reader, value):
     kind = opening_answer(problem.network_space, levels, 2)
     wrong = make.opens(point)
     wrong["network"] = {**wrong["network"], "width_1": value}
-    with pytest.raises(ValidationError):
-        kind.model_validate({"designs": [wrong]})
+    answer = kind.model_validate({"designs": [wrong, make.opens(point)]})
+    assert isinstance(answer.designs[0], Unreadable)
+    read = reader().opening(answer)
+    assert [design.network for design in read.designs] == [point]
+    [refusal] = read.refusals
+    assert (refusal.number, refusal.reason) == (0, OUTSIDE)
+    assert "width_1" in refusal.detail
 
 
 # Designs read from answers

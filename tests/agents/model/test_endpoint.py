@@ -1,15 +1,25 @@
 """Faults of the connection and the server, and the keys: against a real local HTTP server."""
 
+import json
 import logging
+import re
 import socket
 import time
 
 import pytest
 from asking import GOOD, ask, failure, say
 
-from archwright.agents.model.endpoint import is_loopback
+from archwright.agents.model.endpoint import BROKEN_OFF, Endpoint, is_loopback
 from archwright.agents.model.limits import Limits
-from archwright.agents.model.port import ModelPort, check_endpoint
+from archwright.agents.model.port import ModelPort
+from archwright.agents.model.probing import check_endpoint
+from archwright.agents.model.wire import (
+    MOST_CALLS,
+    Completion,
+    EndpointFault,
+    ToolCall,
+    read_completion,
+)
 from archwright.settings import Profile
 
 KEY = "plain-0123456789-never-shown"
@@ -53,7 +63,7 @@ def test_a_server_error_is_tried_again_and_then_fails(port_to, reply):
 
     port, server = port_to(say(reply("out of\nmemory", status=500)))
     assert failure(port) == "HTTP 500: out of memory"
-    assert len(server.requests) == 4  # three formats, then one retry
+    assert len(server.requests) == 5  # four forms, then one retry
 
 
 def test_too_many_requests_waits_as_told_within_bounds(port_to, reply):
@@ -67,7 +77,7 @@ def test_too_many_requests_waits_as_told_within_bounds(port_to, reply):
         port, server = port_to(say(reply("later", status=429, headers={"retry-after": header})))
         assert "it asks to wait" in failure(port)
         assert len(server.requests) == 1
-    for header in ("nan", "-5", "soon"):
+    for header in ("nan", "-5", "soon", "Sun, 06 Nov 1994 08:49:37 GMT"):
         port, server = port_to(
             say(reply("later", status=429, headers={"retry-after": header}), GOOD)
         )
@@ -149,15 +159,93 @@ def test_what_is_this_machine():
         assert not is_loopback(url)
 
 
-# Checking an endpoint
+# Streams
 
 
-def test_check_endpoint(port_to, reply):
-    port, server = port_to(say("OK"))
-    check = check_endpoint(port.profile)
-    assert check.ok
-    assert check.detail.startswith("scripted answered in")
-    assert check.seconds > 0
-    assert server.requests[0].json["max_tokens"] == 16
-    server.script = say(reply("no such model", status=404))
-    assert check_endpoint(port.profile).detail == "HTTP 404: no such model"
+def pieces(port: ModelPort) -> tuple[str, str]:
+    """What came of a stream, and the fault that ended it."""
+    text = ""
+    try:
+        for piece in Endpoint(port.profile).stream([{"role": "user", "content": "hi"}], {}):
+            text += piece.text
+    except EndpointFault as fault:
+        return text, f"{fault.reason}{'' if fault.billed else ', free'}"
+    return text, ""
+
+
+def test_a_stream_that_ends_early_is_a_fault_after_its_last_piece(port_to, reply):
+    port, server = port_to(say("one two three"))
+    assert pieces(port) == ("one two three", "")
+    server.script = say(reply("one two three", cut=True))
+    assert pieces(port) == ("one two ", BROKEN_OFF)
+    server.script = say(reply("one [DONE]\n data: [DONE] two", cut=True))
+    assert pieces(port)[1] == BROKEN_OFF
+
+
+def test_a_stream_that_says_done_is_whole_without_a_finish_reason(port_to, reply):
+    port, _ = port_to(say(reply("one two", finish_reason="")))
+    assert pieces(port) == ("one two", "")
+
+
+def test_an_error_within_a_stream_is_told_without_the_key(port_to, reply, monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+    broken = f'data: {{"error": {{"message": "no memory for {KEY}"}}}}\n\n'.encode()
+    port, _ = port_to(
+        say(reply(raw=broken, headers={"content-type": "text/event-stream"})), key_variable="MY_KEY"
+    )
+    assert pieces(port) == ("", "the answer broke off: no memory for [key]")
+
+
+def test_a_streamed_answer_can_be_had_whole(port_to, reply):
+    calls = (("weigh", {"thing": "stone"}), ("weigh", {"thing": "feather"}))
+    port, _ = port_to(say(reply("let me see", calls=calls, usage=(10, 5))))
+    completion = Endpoint(port.profile).send([{"role": "user", "content": "x"}], {"stream": True})
+    assert completion == Completion(
+        "let me see",
+        "",
+        "tool_calls",
+        10,
+        5,
+        (
+            ToolCall("call-0", "weigh", '{"thing": "stone"}'),
+            ToolCall("call-1", "weigh", '{"thing": "feather"}'),
+        ),
+    )
+
+
+# Tool calls
+
+
+def calls_in(*calls: dict[str, object]) -> tuple[ToolCall, ...]:
+    message = {"content": None, "tool_calls": list(calls)}
+    return read_completion(json.dumps({"choices": [{"message": message}]})).calls
+
+
+def test_tool_calls_are_read_as_they_are():
+    said = {"id": "call_9", "type": "function", "function": {"name": "front", "arguments": "{"}}
+    assert calls_in(said) == (ToolCall("call_9", "front", "{"),)
+
+
+def test_tool_calls_are_made_safe_to_send_back():
+    same = {"id": "a", "function": {"name": "rm -rf /\n", "arguments": {"x": 1}}}
+    odd = {"id": "\n" * 500, "function": {"name": "n" * 500, "arguments": None}}
+    found = calls_in(same, same, {"function": {}}, odd, {"id": "call_1", "function": {}})
+    names = ["rm_-rf___", "rm_-rf___", "unnamed", "n" * 64, "unnamed"]
+    assert [call.name for call in found] == names
+    assert found[0].arguments == '{"x": 1}'
+    assert len({call.id for call in found}) == 5
+    assert all(re.fullmatch(r"[\w.-]{1,64}", call.id) for call in found)
+
+
+def test_tool_calls_are_bounded():
+    call = {"id": "a", "function": {"name": "front", "arguments": "{}"}}
+    assert len(calls_in(*[call] * 1000)) == MOST_CALLS
+    call = {"id": "a", "function": {"name": "front", "arguments": "x" * 50_000}}
+    with pytest.raises(EndpointFault, match="enormous answer"):
+        calls_in(call)
+
+
+@pytest.mark.parametrize("call", [{}, {"function": "front"}, {"function": {"name": 3}}, 7])
+def test_what_is_no_tool_call_is_no_completion(call: object):
+    with pytest.raises(EndpointFault, match="not a chat completion"):
+        calls_in(call)

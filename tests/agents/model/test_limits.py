@@ -1,14 +1,30 @@
 """Budgets and the breaker, alone and around a port with a real local HTTP server."""
 
 import threading
+import time
+from dataclasses import replace
 
 import pytest
 from asking import GOOD, Pick, ask, failure, say
 
-from archwright.agents.model.limits import Breaker, Limits, Spent
+from archwright.agents.model.limits import (
+    Allowance,
+    Bounds,
+    Breaker,
+    Limits,
+    Spent,
+    run_limits,
+)
+from archwright.agents.model.question import Question
+from archwright.brief import Budget, RoundBudget
 from archwright.errors import BudgetSpent, ModelFailure
 
 # Budgets
+
+
+def spent(allowance: Allowance) -> Spent:
+    """What is spent, but for the time that it took."""
+    return replace(allowance.spent, seconds=0.0)
 
 
 def test_a_budget_of_tokens_ends_before_it_is_exceeded(port_to, reply):
@@ -18,7 +34,7 @@ def test_a_budget_of_tokens_ends_before_it_is_exceeded(port_to, reply):
     )
     ask(port)
     ask(port)
-    assert failure(port).startswith("budget spent: tokens: 2000 of 2500")
+    assert failure(port).startswith("budget spent: tokens of the run: 2000 of 2500")
     assert len(server.requests) == 2
     assert limits.spent.tokens == 2000
 
@@ -52,7 +68,7 @@ def test_requests_in_flight_count():
         charge.used(100, None)
     with limits.request(600, None):
         pass
-    assert limits.spent == Spent(2, 700, 0.0, 2)
+    assert spent(limits) == Spent(2, 700, 0.0, 2)
 
 
 def test_a_resumed_run_goes_on_with_what_it_had_spent():
@@ -61,13 +77,13 @@ def test_a_resumed_run_goes_on_with_what_it_had_spent():
         pass
     with limits.request(100, 0.5):
         pass
-    assert limits.spent == Spent(6, 1000, 1.0, 0)
+    assert spent(limits) == Spent(6, 1000, 1.0, 0)
 
 
 def test_threads_cannot_overspend_together(port_to, reply):
     limits = Limits(5000, 1.0)
     port, _ = port_to(
-        say(reply(GOOD, usage=(500, 500), delay_s=0.02)), limits, max_output_tokens=500
+        say(reply(GOOD, usage=(200, 500), delay_s=0.02)), limits, max_output_tokens=500
     )
     outcomes: list[str] = []
 
@@ -83,9 +99,137 @@ def test_threads_cannot_overspend_together(port_to, reply):
         thread.start()
     for thread in threads:
         thread.join()
-    assert 1 <= outcomes.count("answered") <= 5
+    assert 1 <= outcomes.count("answered") <= 7
     assert all(o == "answered" or o.startswith("budget spent") for o in outcomes)
     assert limits.spent.tokens <= 5000
+
+
+@pytest.mark.parametrize(
+    ("bounds", "named"),
+    [
+        ({"requests": 0}, ("requests", 0, 0, 1)),
+        ({"tokens": 99}, ("tokens", 99, 0, 100)),
+        ({"dollars": 0.4}, ("dollars", 0.4, 0, 0.5)),
+    ],
+)
+@pytest.mark.parametrize("scope", ["run", "round"])
+def test_a_spent_budget_names_the_limit_and_its_scope(bounds, named, scope: str):
+    limits = Limits(**bounds) if scope == "run" else Limits(each_round=Bounds(**bounds))
+    with pytest.raises(BudgetSpent) as caught, limits.of_round(3).request(100, 0.5):
+        pass
+    error = caught.value
+    assert (error.limit, error.allowed, error.committed, error.asked) == named
+    assert error.scope == scope
+    assert str(error).startswith(f"{named[0]} of the {scope}: ")
+    assert spent(limits) == Spent()
+
+
+def test_a_round_lies_within_its_run():
+    limits = Limits(1000, each_round=Bounds(tokens=500))
+    with limits.of_round(0).request(500, 0.0):
+        with pytest.raises(BudgetSpent, match="of the round: 500 of 500"):
+            limits.of_round(0).request(1, 0.0).__enter__()
+        with limits.of_round(1).request(400, 0.0):
+            with pytest.raises(BudgetSpent, match="of the run: 900 of 1000"):
+                limits.of_round(2).request(101, 0.0).__enter__()
+            with limits.of_round(2).request(100, 0.0) as charge:
+                charge.used(50, 0.0)
+    assert spent(limits) == Spent(3, 950)
+    assert [spent(limits.of_round(step)).tokens for step in (0, 1, 2)] == [500, 400, 50]
+
+
+def test_a_refused_request_leaves_no_reservation():
+    limits = Limits(1000, each_round=Bounds(tokens=500))
+    for step in range(3):
+        with pytest.raises(BudgetSpent):
+            limits.of_round(step).request(501, 0.0).__enter__()
+    with limits.request(1000, 0.0):
+        pass
+
+
+def test_seconds_end_with_those_in_flight_counted():
+    limits = Limits(each_round=Bounds(seconds=0.05))
+    with limits.of_round(0).waiting():
+        time.sleep(0.06)
+        with pytest.raises(BudgetSpent, match="seconds of the round"):
+            limits.of_round(0).request(1, 0.0).__enter__()
+    with limits.of_round(1).request(1, 0.0):
+        pass
+    with pytest.raises(BudgetSpent, match="seconds of the run"):
+        Limits(seconds=2.0, spent=Spent(seconds=2.5)).request(1, 0.0).__enter__()
+
+
+def test_requests_that_wait_together_count_their_seconds_once():
+    limits, together = Limits(), threading.Barrier(4)
+
+    def work() -> None:
+        with limits.of_round(0).waiting(), limits.of_round(0).request(1, 0.0):
+            together.wait()
+            time.sleep(0.05)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    elapsed = time.monotonic() - began
+    assert 0.05 <= limits.of_round(0).spent.seconds <= elapsed
+    assert limits.spent.seconds <= elapsed
+
+
+def test_a_resumed_round_goes_on_with_what_it_had_spent():
+    limits = Limits(each_round=Bounds(requests=2), spent_in_round={4: Spent(1, 10)})
+    with limits.of_round(4).request(5, 0.0):
+        pass
+    with pytest.raises(BudgetSpent, match="requests of the round: 2 of 2"):
+        limits.of_round(4).request(5, 0.0).__enter__()
+    assert spent(limits.of_round(4)) == Spent(2, 15)
+
+
+def test_a_model_without_a_price_is_bounded_by_all_but_dollars(port_to, reply):
+    said = reply(GOOD, usage=(900, 100))
+    port, _ = port_to(say(said), Limits(2500, 0.0), max_output_tokens=500)
+    assert ask(port).dollars is None
+    ask(port)
+    assert failure(port).startswith("budget spent: tokens of the run")
+    assert port.limits.spent.unpriced == 2
+
+
+def test_a_port_spends_the_budget_of_the_round_it_is_asked_in(port_to):
+    port, server = port_to(say(GOOD), Limits(each_round=Bounds(requests=1)))
+    for step in (0, 1):
+        port.ask(Question(step, "critic", "Choose well.", "the data", Pick))
+        with pytest.raises(ModelFailure, match="budget spent: requests of the round: 1 of 1"):
+            port.ask(Question(step, "critic", "Choose well.", "the data", Pick))
+    assert len(server.requests) == 2
+
+
+def test_the_brief_sets_the_limits():
+    budget = Budget(
+        evaluations=8,
+        tokens=100,
+        dollars=0.5,
+        requests=3,
+        model_hours=0.5,
+        round=RoundBudget(requests=2, tokens=50, dollars=0.25, seconds=10),
+    )
+    refused = {
+        ("run", "tokens"): (run_limits(budget, Spent(tokens=100)), 1, 0.0),
+        ("run", "dollars"): (run_limits(budget, Spent(dollars=0.5)), 1, 0.1),
+        ("run", "requests"): (run_limits(budget, Spent(requests=3)), 1, 0.0),
+        ("run", "seconds"): (run_limits(budget, Spent(seconds=1800)), 1, 0.0),
+        ("round", "tokens"): (run_limits(budget), 51, 0.0),
+        ("round", "dollars"): (run_limits(budget), 1, 0.26),
+        ("round", "requests"): (run_limits(budget, None, {7: Spent(requests=2)}), 1, 0.0),
+        ("round", "seconds"): (run_limits(budget, None, {7: Spent(seconds=10)}), 1, 0.0),
+    }
+    for (scope, limit), (limits, tokens, dollars) in refused.items():
+        with pytest.raises(BudgetSpent) as caught:
+            limits.of_round(7).request(tokens, dollars).__enter__()
+        assert (caught.value.scope, caught.value.limit) == (scope, limit)
+    with run_limits(budget).of_round(7).request(50, 0.25):
+        pass
 
 
 # The breaker

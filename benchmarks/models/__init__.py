@@ -1,0 +1,1 @@
+"""What a model behind the agents adds to a search, and what a bad one costs it."""
