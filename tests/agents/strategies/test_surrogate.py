@@ -13,6 +13,7 @@ from archwright.agents.problem import History, PastNetworks, Problem
 from archwright.agents.strategies import make_strategy
 from archwright.agents.strategies.common import network_keys
 from archwright.agents.strategies.learned import Learned, Prediction
+from archwright.agents.strategies.surrogate import LONGEST_OPENING, Surrogate
 from archwright.front import non_dominated
 
 
@@ -194,3 +195,20 @@ def test_the_opening_begins_where_a_past_run_expects_the_front(problem, pairings
         batch = small.evaluate(problem, [s.network for s in strategy.ask(8)])
         gained.append(hypervolume_curve(problem, pairings, batch)[-1])
     assert gained[1] > gained[0]
+
+
+@pytest.mark.parametrize(
+    ("networks", "better", "opens"),
+    [(3, 3, True), (4, 4, False), (10, 3, True), (10, 4, False), (LONGEST_OPENING, 0, False)],
+)
+def test_networks_at_the_worst_teach_nothing(problem, pairings, small, networks, better, opens):
+    """It opens until four are better than the worst that counts, but not for ever."""
+    rows = problem.network_space.sample(np.random.default_rng(2), networks)
+    evaluated = [
+        *small.evaluate(problem, rows[:better], accuracy=lambda network: 0.5),
+        *small.evaluate(problem, rows[better:], accuracy=lambda network: 0.1),  # chance
+    ]
+    strategy = Surrogate(problem, pairings, np.random.default_rng(0))
+    strategy.tell(small.history_of(evaluated))
+    [first] = strategy.ask(1)
+    assert first.reason.startswith("opens the search") == opens
