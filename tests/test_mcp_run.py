@@ -99,7 +99,9 @@ def test_every_tool_answers_by_its_schema(run: str, place: dict[str, str]) -> No
             "describe_space": {"space": "network"},
             "check_brief": {"brief": BRIEF},
             "simulate_hardware": {"network": network, "hardware": hardware},
+            "explain_bottleneck": {"network": network, "hardware": hardware, "run": run},
             "evaluate_network": {"run": run, "network": network},
+            "estimate_accuracy": {"run": run, "networks": [network]},
             "suggest_designs": {"run": run, "designs": 2},
             "search_status": {"run": run},
             "stop_search": {"run": run},
@@ -116,6 +118,8 @@ def test_every_tool_answers_by_its_schema(run: str, place: dict[str, str]) -> No
         assert measured == design["metrics"]["accuracy_validation"]
         assert answers["stop_search"]["status"] == "finished"
         assert "network.onnx" in answers["export_design"]["files"]
+        assert answers["explain_bottleneck"]["slowest"]
+        assert len(answers["estimate_accuracy"]["estimates"]) == 1
         totals = answers["simulate_hardware"]["totals"]
         assert totals["latency_ms"] == pytest.approx(design["metrics"]["latency_ms"]["value"])
 
