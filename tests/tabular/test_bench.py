@@ -14,7 +14,7 @@ from archwright.agents.strategies import STRATEGIES
 from archwright.bench_commands import generic_arena
 from archwright.errors import UserError
 from archwright.tabular.bench import Arena, Search, Terms, _standing, compare, search
-from archwright.tabular.entrants import Entrant, parse_entrants
+from archwright.tabular.entrants import AnewEachStep, Entrant, parse_entrants
 from archwright.tabular.generic import generic
 
 EVERY = [*STRATEGIES, *(f"{name}+costing" for name in STRATEGIES)]
@@ -96,6 +96,9 @@ class Scripted:
         self.batches, self.told, self.seeds = batches, [], []
         self.label = "scripted"
         self.costed = True
+
+    def begin(self, problem, pairings, seed):
+        return AnewEachStep(self, problem, pairings, seed)
 
     def make(self, problem, pairings, seed):
         self.seeds.append(seed)
