@@ -14,6 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -105,15 +106,8 @@ class Endpoint:
         if options.get("stream"):
             return whole(self.stream(messages, options))
         self._check_allowed()
-        try:
+        with self._faults():
             text = self._post(messages, options)
-        except EndpointFault:
-            raise
-        except _TooLarge:
-            reason = f"enormous answer: more than {LARGEST_BODY_BYTES} bytes, or compressed"
-            raise EndpointFault(reason, billed=True) from None
-        except Exception as error:  # noqa: BLE001 - whatever the client raises, a run goes on
-            raise self._fault(error) from None
         return read_completion(text)
 
     def stream(
@@ -128,20 +122,25 @@ class Endpoint:
         create: Any = self._connected().chat.completions.create
         fields = {**options, "model": self.profile.model, "messages": list(messages)}
         ended = False
+        with self._faults(), create(**{**fields, "stream": True}) as chunks:
+            for chunk in chunks:
+                piece = read_piece(chunk)
+                ended = ended or bool(piece.finish_reason)
+                yield piece
+            if not ended and not _said_done(chunks.response):
+                raise EndpointFault(BROKEN_OFF, billed=True)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """What the client raises as the fault that it stands for."""
         try:
-            with create(**{**fields, "stream": True}) as chunks:
-                for chunk in chunks:
-                    piece = read_piece(chunk)
-                    ended = ended or bool(piece.finish_reason)
-                    yield piece
-                if not ended and not _said_done(chunks.response):
-                    raise EndpointFault(BROKEN_OFF, billed=True)
+            yield
         except EndpointFault:
             raise
         except _TooLarge:
             reason = f"enormous answer: more than {LARGEST_BODY_BYTES} bytes, or compressed"
             raise EndpointFault(reason, billed=True) from None
-        except Exception as error:  # noqa: BLE001 - whatever the client raises, a session goes on
+        except Exception as error:  # noqa: BLE001 - whatever the client raises, a run goes on
             raise self._fault(error) from None
 
     def _check_allowed(self) -> None:
